@@ -1,0 +1,313 @@
+use alloc::vec::Vec;
+use core::num::NonZero;
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use rand::Rng;
+
+use super::config::Pool;
+use super::error::{AllocateError, ExactError};
+use super::grant::{Grant, How};
+use crate::bits;
+use crate::owners::Owner;
+use crate::policy::{Policy, Pressure};
+use crate::space::{Narrow as _, Place, Space};
+
+impl<S: Space, O: Owner> Pool<S, O> {
+    /// Hands out one item, chosen by the policy. An owner that calls twice gets two items;
+    /// see [`Pool::allocate_once`].
+    ///
+    /// # Errors
+    /// When nothing is free. That takes no longer to find out than an allocation.
+    #[inline]
+    pub fn allocate(&mut self, owner: O, now: Duration) -> Result<Grant<S::Item>, AllocateError> {
+        self.allocate_where(owner, now, |_| true)
+    }
+
+    /// Returns the item that the owner holds, or hands out one if it holds none: calling again
+    /// changes nothing. Of several, it is always the same one.
+    ///
+    /// # Errors
+    /// When the owner holds none and nothing is free.
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// # use ippool::{How, PortPool, Ports};
+    /// let mut pool: PortPool<u32> = PortPool::new(Ports::default());
+    /// let port = pool.allocate_once(7, Duration::ZERO)?.item;
+    /// let again = pool.allocate_once(7, Duration::ZERO)?;
+    /// assert_eq!((again.item, again.how), (port, How::AlreadyHeld));
+    /// # Ok::<(), ippool::AllocateError>(())
+    /// ```
+    pub fn allocate_once(
+        &mut self,
+        owner: O,
+        now: Duration,
+    ) -> Result<Grant<S::Item>, AllocateError> {
+        match self.first_held_by(owner) {
+            Some(item) => Ok(Grant {
+                item,
+                how: How::AlreadyHeld,
+            }),
+            None => self.allocate(owner, now),
+        }
+    }
+
+    /// Hands out one item for which `usable` is true. Items are tried in the order of the policy,
+    /// so every refusal costs one more step. Nothing else may be known about the refused ones;
+    /// they stay free.
+    ///
+    /// # Errors
+    /// When nothing is free, or `usable` is true for none of what is.
+    pub fn allocate_where(
+        &mut self,
+        owner: O,
+        now: Duration,
+        mut usable: impl FnMut(S::Item) -> bool,
+    ) -> Result<Grant<S::Item>, AllocateError> {
+        self.expire(now);
+        if let Some(grant) = self.returned(owner, &mut usable) {
+            return Ok(grant);
+        }
+        if let Some(index) = self.choose(&mut usable) {
+            return Ok(self.hand_out(index, owner));
+        }
+        self.under_pressure(owner, now, usable)
+    }
+
+    /// Hands out one item chosen at random, each free one with the same probability.
+    ///
+    /// Beyond 2^24 items that holds as long as some of 64 draws hits a free one, hence always in
+    /// practice; then the first free one after the last draw is taken. Sticky owners get their
+    /// item back as with [`Pool::allocate`].
+    ///
+    /// # Errors
+    /// When nothing is free.
+    pub fn allocate_random<R: Rng + ?Sized>(
+        &mut self,
+        owner: O,
+        now: Duration,
+        rng: &mut R,
+    ) -> Result<Grant<S::Item>, AllocateError> {
+        self.expire(now);
+        if let Some(grant) = self.returned(owner, &mut |_| true) {
+            return Ok(grant);
+        }
+        if let Some(index) = self.bits.random_free(rng) {
+            self.take(index, owner);
+            return Ok(Grant {
+                item: self.item(index),
+                how: How::Vacant,
+            });
+        }
+        self.under_pressure(owner, now, |_| true)
+    }
+
+    /// Hands out `count` items at once, chosen by the policy, or none.
+    ///
+    /// # Errors
+    /// When fewer are free; with [`Pressure::ReuseOldest`], when fewer are free or cooling.
+    pub fn allocate_many(
+        &mut self,
+        owner: O,
+        count: usize,
+        now: Duration,
+    ) -> Result<Vec<Grant<S::Item>>, AllocateError> {
+        self.expire(now);
+        let counts = self.counts();
+        let wanted = count as u128;
+        let available = match self.pressure {
+            Pressure::Refuse => counts.free,
+            Pressure::ReuseOldest => counts.free.saturating_add(counts.cooling),
+        };
+        if wanted > available {
+            return Err(AllocateError::TooFew { wanted, counts });
+        }
+        (0..count).map(|_| self.allocate(owner, now)).collect()
+    }
+
+    /// Hands out `count` consecutive items, the lowest there are, whatever the policy. A run never
+    /// spans a reserved item.
+    ///
+    /// # Errors
+    /// When no such run is free.
+    pub fn allocate_run(
+        &mut self,
+        owner: O,
+        count: NonZero<u32>,
+        now: Duration,
+    ) -> Result<RangeInclusive<S::Item>, AllocateError> {
+        self.expire(now);
+        let (counts, wanted) = (self.counts(), u128::from(count.get()));
+        if wanted > counts.free {
+            return Err(AllocateError::TooFew { wanted, counts });
+        }
+        let mut stretches = self.space.layout().stretches();
+        let first = stretches.find_map(|(start, end)| self.bits.free_run(start, end, wanted));
+        drop(stretches);
+        let Some(first) = first else {
+            return Err(AllocateError::NoRun { wanted, counts });
+        };
+        let last = first.saturating_add(wanted.wrapping_sub(1));
+        for index in first..=last {
+            self.take(index, owner);
+        }
+        Ok(self.item(first)..=self.item(last))
+    }
+
+    /// Hands out a certain item, if it is free. A sticky owner can also have the item back that it
+    /// released last while that is still cooling.
+    ///
+    /// # Errors
+    /// When the item is held, even by the same owner, or cooling, reserved, or not of this space.
+    pub fn allocate_exact(
+        &mut self,
+        item: S::Item,
+        owner: O,
+        now: Duration,
+    ) -> Result<(), ExactError<S::Item, O>> {
+        self.expire(now);
+        let index = match self.place(item) {
+            Place::Index(index) => index,
+            Place::Reserved(reason) => return Err(ExactError::Reserved { item, reason }),
+            Place::Outside => return Err(ExactError::OutOfRange { item }),
+        };
+        match self.bits.state(index) {
+            bits::State::Fresh | bits::State::Spent => {}
+            bits::State::Held => {
+                let owner = self.owners.owner(S::Index::narrow(index)).unwrap_or(owner);
+                return Err(ExactError::Held { item, owner });
+            }
+            bits::State::Cooling => {
+                if self.owners.former_of(owner) != Some(S::Index::narrow(index)) {
+                    return Err(ExactError::Cooling { item });
+                }
+            }
+        }
+        self.take(index, owner);
+        Ok(())
+    }
+
+    /// Makes an index held that was not, whatever queue it may be in.
+    pub(super) fn take(&mut self, index: u128, owner: O) {
+        let narrow = S::Index::narrow(index);
+        match self.bits.state(index) {
+            bits::State::Cooling => self.resting.remove(narrow),
+            bits::State::Spent if self.policy == Policy::LongestIdle => self.idle.remove(narrow),
+            bits::State::Fresh | bits::State::Spent | bits::State::Held => {}
+        }
+        self.bits.hold(index);
+        self.owners.insert(narrow, owner);
+    }
+
+    /// The item this owner released last, if that is to be had.
+    fn returned(
+        &mut self,
+        owner: O,
+        usable: &mut impl FnMut(S::Item) -> bool,
+    ) -> Option<Grant<S::Item>> {
+        let index = self.owners.former_of(owner)?.into();
+        let item = self.item(index);
+        usable(item).then(|| {
+            self.take(index, owner);
+            Grant {
+                item,
+                how: How::Returned,
+            }
+        })
+    }
+
+    /// A free index by policy.
+    #[inline]
+    fn choose(&mut self, usable: &mut impl FnMut(S::Item) -> bool) -> Option<u128> {
+        match self.policy {
+            Policy::Lowest => self.scan(self.bits.first_free(), u128::MAX, usable),
+            Policy::NextFit => {
+                let found = self.scan(self.bits.next_free(self.cursor), u128::MAX, usable);
+                found.or_else(|| self.scan(self.bits.first_free(), self.cursor, usable))
+            }
+            Policy::LongestIdle => self.choose_idle(usable),
+        }
+    }
+
+    /// The first usable of the free indexes below `end`, of which `next` is the lowest candidate.
+    #[inline]
+    fn scan(
+        &self,
+        mut next: Option<u128>,
+        end: u128,
+        usable: &mut impl FnMut(S::Item) -> bool,
+    ) -> Option<u128> {
+        loop {
+            let index = next?;
+            if index >= end {
+                return None;
+            }
+            if usable(self.item(index)) {
+                return Some(index);
+            }
+            next = self.bits.next_free(index.checked_add(1)?);
+        }
+    }
+
+    fn choose_idle(&mut self, usable: &mut impl FnMut(S::Item) -> bool) -> Option<u128> {
+        // What is below the cursor has been held, so it moves up once and never back.
+        while let Some(index) = self.bits.next_free(self.cursor) {
+            self.cursor = index;
+            if self.bits.state(index) == bits::State::Fresh {
+                break;
+            }
+            self.cursor = index.saturating_add(1);
+        }
+        let mut never_held = |item| match self.place(item) {
+            Place::Index(index) => self.bits.state(index) == bits::State::Fresh && usable(item),
+            Place::Reserved(_) | Place::Outside => false,
+        };
+        let fresh = self.scan(self.bits.next_free(self.cursor), u128::MAX, &mut never_held);
+        fresh.or_else(|| {
+            let mut queue = self.idle.iter().map(|(_, index)| index.into());
+            queue.find(|&index| usable(self.item(index)))
+        })
+    }
+
+    #[inline]
+    fn hand_out(&mut self, index: u128, owner: O) -> Grant<S::Item> {
+        if self.policy == Policy::NextFit {
+            self.cursor = index.saturating_add(1);
+        }
+        self.take(index, owner);
+        Grant {
+            item: self.item(index),
+            how: How::Vacant,
+        }
+    }
+
+    /// What to do when nothing usable is free.
+    #[cold]
+    fn under_pressure(
+        &mut self,
+        owner: O,
+        now: Duration,
+        mut usable: impl FnMut(S::Item) -> bool,
+    ) -> Result<Grant<S::Item>, AllocateError> {
+        let counts = self.counts();
+        if self.pressure == Pressure::ReuseOldest {
+            let mut queue = self.resting.iter();
+            let oldest = queue.find(|&(_, index)| usable(self.item(index.into())));
+            drop(queue);
+            if let Some((until, index)) = oldest {
+                self.take(index.into(), owner);
+                let remaining = until.saturating_sub(now);
+                return Ok(Grant {
+                    item: self.item(index.into()),
+                    how: How::Early { remaining },
+                });
+            }
+        }
+        if counts.free > 0 {
+            return Err(AllocateError::AllRefused { counts });
+        }
+        let next_free = self.resting.front().map(|(until, _)| until);
+        Err(AllocateError::Exhausted { counts, next_free })
+    }
+}

@@ -1,0 +1,170 @@
+use core::net::Ipv4Addr;
+use core::time::Duration;
+
+use ipnet::Ipv4Net;
+
+use crate::bits::Bits;
+use crate::counts::Counts;
+use crate::owners::{Owner, Owners};
+use crate::policy::{Policy, Pressure};
+use crate::queue::Queue;
+use crate::space::{Addresses, Integers, Ports, Space, Subnets};
+
+/// A pool of the addresses of a prefix.
+pub type AddressPool<A = Ipv4Addr, O = ()> = Pool<Addresses<A>, O>;
+
+/// A pool of ports.
+pub type PortPool<O = ()> = Pool<Ports, O>;
+
+/// A pool of the blocks that a prefix is cut into.
+pub type SubnetPool<P = Ipv4Net, O = ()> = Pool<Subnets<P>, O>;
+
+/// A pool of integers.
+pub type IndexPool<N = u32, O = ()> = Pool<Integers<N>, O>;
+
+/// Hands out the items of a space, each to one owner at a time.
+///
+/// An item is *free*, *held* by an owner, or *cooling* after its release; reserved items of the
+/// space are never seen. Time is an argument, `now`, as a duration since the Unix epoch; a call
+/// that takes it first frees what has finished cooling.
+///
+/// ```
+/// use core::net::Ipv4Addr;
+/// use core::time::Duration;
+/// use ippool::{AddressPool, Addresses};
+///
+/// let space = "172.16.0.0/16".parse::<Addresses>()?.with_gateway(Ipv4Addr::new(172, 16, 0, 1))?;
+/// let mut pool: AddressPool<Ipv4Addr, u64> = AddressPool::new(space);
+/// let now = Duration::from_secs(1_700_000_000);
+///
+/// let first = pool.allocate(7, now)?.item;
+/// assert_eq!(first, Ipv4Addr::new(172, 16, 0, 2));
+/// pool.release(first, 7, now)?;
+/// assert_eq!(pool.counts().cooling, 1);
+/// assert_eq!(pool.allocate(8, now)?.item, Ipv4Addr::new(172, 16, 0, 3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Pool<S: Space, O: Owner = ()> {
+    pub(super) space: S,
+    pub(super) bits: Bits,
+    pub(super) policy: Policy,
+    pub(super) cooldown: Duration,
+    pub(super) pressure: Pressure,
+    /// Next fit: where to look next. Longest idle: every free index below it was held before.
+    pub(super) cursor: u128,
+    /// What is cooling, with the time when it becomes free.
+    pub(super) resting: Queue<S::Index>,
+    /// Longest idle: every free index that was held before, with the time since when it is free.
+    pub(super) idle: Queue<S::Index>,
+    pub(super) owners: Owners<S::Index, O>,
+}
+
+impl<S: Space, O: Owner> Pool<S, O> {
+    /// An empty pool over a space, with the policy and the cooldown that suit it.
+    ///
+    /// Memory: a quarter of a byte for every item of a space of up to 2^24 items, of which the
+    /// part that is not used stays untouched; nothing for a larger space, and then according to
+    /// what is held: next to nothing for neighbours, about 50 bytes for an item on its own.
+    #[must_use]
+    pub fn new(space: S) -> Self {
+        let capacity = space.layout().capacity();
+        let pool = Self {
+            bits: Bits::new(capacity),
+            policy: S::POLICY,
+            cooldown: S::COOLDOWN,
+            pressure: Pressure::Refuse,
+            cursor: 0,
+            resting: Queue::new(),
+            idle: Queue::new(),
+            owners: Owners::new(capacity),
+            space,
+        };
+        pool.with_policy(S::POLICY)
+    }
+
+    /// Chooses which free item is handed out next. The pool forgets which of its free items were
+    /// held before, if it has been used.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self.cursor = 0;
+        self.idle.clear();
+        self.bits.forget();
+        if policy == Policy::LongestIdle {
+            self.bits.remember();
+        }
+        self
+    }
+
+    /// How long a released item is kept back; zero frees it at once. What is cooling already keeps
+    /// its time.
+    #[must_use]
+    pub const fn with_cooldown(mut self, cooldown: Duration) -> Self {
+        self.cooldown = cooldown;
+        self
+    }
+
+    /// What to do when only cooling items are left.
+    #[must_use]
+    pub const fn with_pressure(mut self, pressure: Pressure) -> Self {
+        self.pressure = pressure;
+        self
+    }
+
+    /// Gives an owner that comes back the item it released last, cooling or free, whatever the
+    /// policy, unless somebody else held it since. Costs about 10 bytes for each such owner; has
+    /// no effect in a pool without owners.
+    #[must_use]
+    pub fn with_sticky_owners(mut self) -> Self {
+        self.owners.remember_former();
+        self
+    }
+
+    /// The space.
+    #[must_use]
+    pub const fn space(&self) -> &S {
+        &self.space
+    }
+
+    /// The policy.
+    #[must_use]
+    pub const fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// The cooldown.
+    #[must_use]
+    pub const fn cooldown(&self) -> Duration {
+        self.cooldown
+    }
+
+    /// How much is in which state, as of the last call that took the time; see
+    /// [`Pool::expire`]. Takes constant time.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let capacity = self.bits.capacity();
+        let cooling = self.resting.len() as u128;
+        Counts {
+            capacity,
+            cooling,
+            held: self.bits.taken().wrapping_sub(cooling),
+            free: self.bits.vacant(),
+            reserved: self.space.layout().reserved(),
+        }
+    }
+
+    /// Frees what has finished cooling, and returns how many items that is. Every call that takes
+    /// the time does this first.
+    pub fn expire(&mut self, now: Duration) -> usize {
+        let mut freed = 0usize;
+        while let Some((until, index)) = self.resting.pop_due(now) {
+            self.bits.vacate(index.into());
+            if self.policy == Policy::LongestIdle {
+                self.idle.push(until, index);
+            }
+            freed = freed.wrapping_add(1);
+        }
+        freed
+    }
+}

@@ -1,0 +1,88 @@
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::config::Pool;
+use super::error::ReleaseError;
+use super::grant::Released;
+use crate::bits;
+use crate::owners::Owner;
+use crate::policy::Policy;
+use crate::space::{Narrow as _, Place, Space};
+
+impl<S: Space, O: Owner> Pool<S, O> {
+    /// Takes an item back from the owner that holds it.
+    ///
+    /// Every mistake has its own error and changes nothing. A pool can tell an item that was
+    /// released before from one that was never held; it forgets the difference in
+    /// [`Pool::snapshot`] and, in a space of more than 2^24 items, where 64 neighbours are free.
+    ///
+    /// # Errors
+    /// When the owner does not hold the item.
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// # use ippool::{PortPool, Ports, ReleaseError};
+    /// # let now = Duration::ZERO;
+    /// let mut pool: PortPool<u32> = PortPool::new(Ports::default());
+    /// let item = pool.allocate(7, now)?.item;
+    /// assert_eq!(pool.release(item, 8, now), Err(ReleaseError::HeldByOther { item, owner: 7 }));
+    /// pool.release(item, 7, now)?;
+    /// assert_eq!(pool.release(item, 7, now), Err(ReleaseError::AlreadyReleased { item }));
+    /// assert_eq!(pool.release(80, 7, now), Err(ReleaseError::OutOfRange { item: 80 }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn release(
+        &mut self,
+        item: S::Item,
+        owner: O,
+        now: Duration,
+    ) -> Result<Released, ReleaseError<S::Item, O>> {
+        self.expire(now);
+        let index = match self.place(item) {
+            Place::Index(index) => index,
+            Place::Reserved(reason) => return Err(ReleaseError::Reserved { item, reason }),
+            Place::Outside => return Err(ReleaseError::OutOfRange { item }),
+        };
+        match self.bits.state(index) {
+            bits::State::Held => {}
+            bits::State::Fresh => return Err(ReleaseError::NeverHeld { item }),
+            bits::State::Spent | bits::State::Cooling => {
+                return Err(ReleaseError::AlreadyReleased { item });
+            }
+        }
+        match self.owners.owner(S::Index::narrow(index)) {
+            Some(holder) if holder != owner => Err(ReleaseError::HeldByOther {
+                item,
+                owner: holder,
+            }),
+            _ => Ok(self.put_back(index, owner, now)),
+        }
+    }
+
+    /// Takes everything back that an owner holds, and returns it in ascending order.
+    pub fn release_all(&mut self, owner: O, now: Duration) -> Vec<S::Item> {
+        self.expire(now);
+        let items = self.held_by(owner);
+        for &item in &items {
+            if let Place::Index(index) = self.place(item) {
+                self.put_back(index, owner, now);
+            }
+        }
+        items
+    }
+
+    fn put_back(&mut self, index: u128, owner: O, now: Duration) -> Released {
+        let narrow = S::Index::narrow(index);
+        self.owners.remove(narrow, owner);
+        if self.cooldown.is_zero() {
+            self.bits.vacate(index);
+            if self.policy == Policy::LongestIdle {
+                self.idle.push(now, narrow);
+            }
+            return Released::Free;
+        }
+        self.bits.rest(index);
+        let until = self.resting.push(now.saturating_add(self.cooldown), narrow);
+        Released::Cooling { until }
+    }
+}

@@ -1,0 +1,8 @@
+//! What a pool remembers, as plain data.
+
+mod base64;
+mod data;
+mod plane;
+
+pub use data::{RestoreError, Snapshot};
+pub(crate) use plane::{decode, encode};

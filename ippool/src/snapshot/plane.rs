@@ -1,0 +1,116 @@
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::base64;
+use super::data::RestoreError;
+use crate::bits::Bits;
+
+const EMPTY: u8 = 0;
+const FULL: u8 = 1;
+const LITERAL: u8 = 2;
+
+/// The held indexes as text; see [`Snapshot`](super::Snapshot).
+pub(crate) fn encode(bits: &Bits) -> String {
+    let mut bytes = Vec::new();
+    let mut literal = Vec::new();
+    let mut next = 0u128;
+    let mut full = 0u128;
+    let mut words = bits.next_held(0);
+    while let Some((number, word, repeat)) = words {
+        let whole = word == u64::MAX;
+        if (number > next || whole) && !literal.is_empty() {
+            flush(&mut bytes, &mut literal);
+        }
+        if (number > next || !whole) && full > 0 {
+            header(&mut bytes, FULL, full);
+            full = 0;
+        }
+        if number > next {
+            header(&mut bytes, EMPTY, number.wrapping_sub(next));
+        }
+        if whole {
+            full = full.saturating_add(repeat);
+        } else {
+            literal.push(word);
+        }
+        next = number.saturating_add(repeat);
+        words = bits.next_held(next);
+    }
+    if full > 0 {
+        header(&mut bytes, FULL, full);
+    }
+    if !literal.is_empty() {
+        flush(&mut bytes, &mut literal);
+    }
+    base64::encode(&bytes)
+}
+
+/// Calls `held` with every index that the text says is held, ascending.
+pub(crate) fn decode(
+    text: &str,
+    mut held: impl FnMut(u128) -> Result<(), RestoreError>,
+) -> Result<(), RestoreError> {
+    let bytes = base64::decode(text).map_err(|at| RestoreError::Damaged { at })?;
+    let mut rest = bytes.as_slice();
+    let mut number = 0u128;
+    while !rest.is_empty() {
+        let at = bytes.len().saturating_sub(rest.len());
+        let damaged = RestoreError::Damaged { at };
+        let (kind, count) = read_header(&mut rest).ok_or(damaged)?;
+        let end = number
+            .checked_add(count)
+            .filter(|end| *end <= 1 << 122)
+            .ok_or(damaged)?;
+        while kind != EMPTY && number < end {
+            let word = if kind == FULL {
+                u64::MAX
+            } else {
+                let (word, tail) = rest.split_first_chunk().ok_or(damaged)?;
+                rest = tail;
+                u64::from_le_bytes(*word)
+            };
+            let mut left = word;
+            while left != 0 {
+                held((number << 6) | u128::from(left.trailing_zeros()))?;
+                left &= left.wrapping_sub(1);
+            }
+            number = number.wrapping_add(1);
+        }
+        number = end;
+    }
+    Ok(())
+}
+
+fn flush(bytes: &mut Vec<u8>, literal: &mut Vec<u64>) {
+    header(bytes, LITERAL, literal.len() as u128);
+    bytes.extend(literal.drain(..).flat_map(u64::to_le_bytes));
+}
+
+/// There are at most 2^122 words, so the two bits of the kind do not push any out.
+fn header(bytes: &mut Vec<u8>, kind: u8, count: u128) {
+    let mut number = (count << 2) | u128::from(kind);
+    loop {
+        let [low, ..] = number.to_le_bytes();
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low & 0x7f);
+            return;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+fn read_header(bytes: &mut &[u8]) -> Option<(u8, u128)> {
+    let mut number = 0u128;
+    for shift in (0..124u32).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u128::from(byte & 0x7f).wrapping_shl(shift);
+        if byte & 0x80 == 0 {
+            let [low, ..] = number.to_le_bytes();
+            let kind = low & 3;
+            return (kind <= LITERAL).then_some((kind, number >> 2));
+        }
+    }
+    None
+}

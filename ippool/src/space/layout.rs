@@ -1,0 +1,384 @@
+use alloc::vec;
+use alloc::vec::Vec;
+
+use thiserror::Error;
+
+/// The ordinals of a space: one range, less what is reserved.
+///
+/// What can be handed out is numbered from 0 without gaps, so that the engine never meets a
+/// reserved item. Cost of a look-up: one comparison where nothing in the middle is reserved, else
+/// logarithmic in the number of reserved stretches. A reserved range is never enumerated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    first: u128,
+    last: u128,
+    capacity: u128,
+    /// As given, in order of their first ordinal; they may overlap.
+    reserved: Vec<Reservation<u128>>,
+    /// What is left, ascending.
+    usable: Vec<Stretch>,
+}
+
+/// Ordinals `first..=last`, which are the indexes from `index` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stretch {
+    first: u128,
+    last: u128,
+    index: u128,
+}
+
+/// Items that a pool never hands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Reservation<T> {
+    /// The first reserved item.
+    pub first: T,
+    /// The last reserved item.
+    pub last: T,
+    /// Why it is reserved.
+    pub reason: Reason,
+}
+
+/// Why an item is reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum Reason {
+    /// The network address of an IPv4 prefix of 30 bits or less.
+    Network,
+    /// The broadcast address of an IPv4 prefix of 30 bits or less.
+    Broadcast,
+    /// The subnet-router anycast address of an IPv6 prefix of 126 bits or less (RFC 4291, 2.6.1).
+    SubnetRouter,
+    /// The address of the router, usually the bridge.
+    Gateway,
+    /// Excluded by the user of the pool.
+    Excluded,
+}
+
+/// Where an ordinal stands in a [`Layout`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It can be handed out; this is its index.
+    Index(u128),
+    /// It is reserved.
+    Reserved(Reason),
+    /// It is not of this space.
+    Outside,
+}
+
+/// Why a [`Layout`] cannot be as asked for; the refused ordinals are handed back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum LayoutError {
+    /// The range ends before it starts.
+    #[error("range {first}..={last} is backwards: write the lower end first")]
+    Backwards {
+        /// The end that was given first.
+        first: u128,
+        /// The end that was given last.
+        last: u128,
+    },
+    /// A reserved range is not within the range of the pool.
+    #[error("cannot reserve {first}..={last}: keep it within {min}..={max}")]
+    Outside {
+        /// The first reserved ordinal.
+        first: u128,
+        /// The last reserved ordinal.
+        last: u128,
+        /// The first ordinal of the space.
+        min: u128,
+        /// The last ordinal of the space.
+        max: u128,
+    },
+    /// All of 2^128 ordinals: one more than can be counted.
+    #[error("a pool of 2^128 items cannot be counted: leave at least one out")]
+    TooLarge,
+}
+
+impl Layout {
+    /// A layout of the ordinals `first..=last`, none reserved.
+    ///
+    /// # Errors
+    /// When the range is backwards, or all of `u128`.
+    pub fn new(first: u128, last: u128) -> Result<Self, LayoutError> {
+        Self::with_reservations(first, last, Vec::new())
+    }
+
+    /// A layout of the ordinals `first..=last` less `reserved`, which may overlap.
+    ///
+    /// # Errors
+    /// When a range is backwards or a reservation is not within `first..=last`, or when all of
+    /// `u128` is left.
+    pub fn with_reservations(
+        first: u128,
+        last: u128,
+        mut reserved: Vec<Reservation<u128>>,
+    ) -> Result<Self, LayoutError> {
+        if first > last {
+            return Err(LayoutError::Backwards { first, last });
+        }
+        for block in &reserved {
+            if block.first > block.last {
+                return Err(LayoutError::Backwards {
+                    first: block.first,
+                    last: block.last,
+                });
+            }
+            if block.first < first || block.last > last {
+                let (min, max) = (first, last);
+                let Reservation { first, last, .. } = *block;
+                return Err(LayoutError::Outside {
+                    first,
+                    last,
+                    min,
+                    max,
+                });
+            }
+        }
+        reserved.sort_by_key(|block| block.first);
+        let usable = usable(first, last, &reserved)?;
+        let capacity = match usable.last() {
+            Some(stretch) => stretch
+                .index
+                .checked_add(stretch.len())
+                .ok_or(LayoutError::TooLarge)?,
+            None => 0,
+        };
+        Ok(Self {
+            first,
+            last,
+            capacity,
+            reserved,
+            usable,
+        })
+    }
+
+    /// This layout with one more reservation, which may overlap others.
+    ///
+    /// # Errors
+    /// When the range is backwards or not within the layout.
+    pub fn reserve(mut self, first: u128, last: u128, reason: Reason) -> Result<Self, LayoutError> {
+        self.reserved.push(Reservation {
+            first,
+            last,
+            reason,
+        });
+        Self::with_reservations(self.first, self.last, self.reserved)
+    }
+
+    /// The first ordinal, reserved or not.
+    #[must_use]
+    pub const fn first(&self) -> u128 {
+        self.first
+    }
+
+    /// The last ordinal, reserved or not.
+    #[must_use]
+    pub const fn last(&self) -> u128 {
+        self.last
+    }
+
+    /// How many items can be handed out.
+    #[must_use]
+    pub const fn capacity(&self) -> u128 {
+        self.capacity
+    }
+
+    /// How many items are reserved; an item under two reservations counts once.
+    #[must_use]
+    pub const fn reserved(&self) -> u128 {
+        // The size of the space may be 2^128; the difference is right all the same, unless
+        // everything is reserved there, which counts as one less.
+        let but_one = self.last.wrapping_sub(self.first);
+        match but_one.wrapping_sub(self.capacity).checked_add(1) {
+            Some(reserved) => reserved,
+            None if self.capacity == 0 => u128::MAX,
+            None => 0,
+        }
+    }
+
+    /// The reservations, ascending; they may overlap.
+    #[must_use]
+    pub fn reservations(&self) -> &[Reservation<u128>] {
+        &self.reserved
+    }
+
+    /// Where an ordinal stands.
+    #[must_use]
+    #[inline]
+    pub fn place(&self, ordinal: u128) -> Place {
+        match self.usable.as_slice() {
+            [only] if only.contains(ordinal) => Place::Index(only.index_of(ordinal)),
+            _ => self.search(ordinal),
+        }
+    }
+
+    /// The ordinal of an index below the capacity; of a larger one, the last usable ordinal.
+    #[must_use]
+    #[inline]
+    pub fn ordinal(&self, index: u128) -> u128 {
+        let stretch = match self.usable.as_slice() {
+            [only] => only,
+            all => {
+                let after = all.partition_point(|stretch| stretch.index <= index);
+                match all.get(after.wrapping_sub(1)) {
+                    Some(stretch) => stretch,
+                    None => return self.last,
+                }
+            }
+        };
+        stretch
+            .first
+            .saturating_add(index.wrapping_sub(stretch.index))
+            .min(stretch.last)
+    }
+
+    /// The index ranges, end exclusive, whose ordinals are consecutive.
+    pub(crate) fn stretches(&self) -> impl DoubleEndedIterator<Item = (u128, u128)> + '_ {
+        self.usable
+            .iter()
+            .map(|stretch| (stretch.index, stretch.index.saturating_add(stretch.len())))
+    }
+
+    /// The usable ordinals as inclusive ranges, ascending: what two layouts have to agree on for
+    /// an index to mean the same in both.
+    pub(crate) fn usable(&self) -> Vec<(u128, u128)> {
+        self.usable
+            .iter()
+            .map(|stretch| (stretch.first, stretch.last))
+            .collect()
+    }
+
+    fn search(&self, ordinal: u128) -> Place {
+        let after = self
+            .usable
+            .partition_point(|stretch| stretch.first <= ordinal);
+        if let Some(stretch) = self.usable.get(after.wrapping_sub(1))
+            && stretch.contains(ordinal)
+        {
+            return Place::Index(stretch.index_of(ordinal));
+        }
+        let covers = |block: &&Reservation<u128>| (block.first..=block.last).contains(&ordinal);
+        match self.reserved.iter().find(covers) {
+            Some(block) => Place::Reserved(block.reason),
+            None => Place::Outside,
+        }
+    }
+}
+
+impl Stretch {
+    const fn contains(self, ordinal: u128) -> bool {
+        self.first <= ordinal && ordinal <= self.last
+    }
+
+    const fn index_of(self, ordinal: u128) -> u128 {
+        ordinal.wrapping_sub(self.first).wrapping_add(self.index)
+    }
+
+    /// Not the whole of `u128`.
+    const fn len(self) -> u128 {
+        self.last.wrapping_sub(self.first).wrapping_add(1)
+    }
+}
+
+/// The gaps between the reservations, which are sorted and within `first..=last`.
+fn usable(
+    first: u128,
+    last: u128,
+    reserved: &[Reservation<u128>],
+) -> Result<Vec<Stretch>, LayoutError> {
+    let mut stretches = vec![];
+    let mut index = 0;
+    let mut add = |first: u128, last: u128| {
+        let stretch = Stretch { first, last, index };
+        index = last
+            .wrapping_sub(first)
+            .checked_add(1)
+            .and_then(|len| len.checked_add(index))
+            .ok_or(LayoutError::TooLarge)?;
+        stretches.push(stretch);
+        Ok(())
+    };
+    let mut next = Some(first);
+    for block in reserved {
+        let Some(start) = next else { break };
+        if start < block.first {
+            add(start, block.first.wrapping_sub(1))?;
+        }
+        if block.last >= start {
+            next = block.last.checked_add(1);
+        }
+    }
+    if let Some(start) = next.filter(|&start| start <= last) {
+        add(start, last)?;
+    }
+    Ok(stretches)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_and_ordinals_are_inverse() {
+        let block = |first, last| Reservation {
+            first,
+            last,
+            reason: Reason::Excluded,
+        };
+        for blocks in [
+            vec![],
+            vec![block(10, 10)],
+            vec![block(30, 40), block(10, 12), block(11, 20)],
+            vec![block(10, 40)],
+            vec![block(40, 40), block(38, 39), block(12, 35), block(15, 16)],
+        ] {
+            let layout = Layout::with_reservations(10, 40, blocks.clone()).unwrap();
+            let mut index = 0;
+            for ordinal in 0..60 {
+                let reserved = blocks
+                    .iter()
+                    .any(|b| b.first <= ordinal && ordinal <= b.last);
+                let expected = if !(10..=40).contains(&ordinal) {
+                    Place::Outside
+                } else if reserved {
+                    Place::Reserved(Reason::Excluded)
+                } else {
+                    index += 1;
+                    Place::Index(index - 1)
+                };
+                assert_eq!(layout.place(ordinal), expected, "{ordinal} in {blocks:?}");
+                if let Place::Index(index) = expected {
+                    assert_eq!(layout.ordinal(index), ordinal);
+                }
+            }
+            assert_eq!(layout.capacity(), index);
+            assert_eq!(layout.reserved(), 31 - index);
+        }
+    }
+
+    #[test]
+    fn the_largest_spaces_can_be_counted() {
+        assert_eq!(Layout::new(0, u128::MAX), Err(LayoutError::TooLarge));
+        let layout = Layout::new(1, u128::MAX).unwrap();
+        assert_eq!((layout.capacity(), layout.reserved()), (u128::MAX, 0));
+        let none = vec![Reservation {
+            first: 0,
+            last: u128::MAX,
+            reason: Reason::Excluded,
+        }];
+        let none = Layout::with_reservations(0, u128::MAX, none).unwrap();
+        assert_eq!((none.capacity(), none.reserved()), (0, u128::MAX));
+        let one = vec![Reservation {
+            first: 0,
+            last: 0,
+            reason: Reason::Network,
+        }];
+        let layout = Layout::with_reservations(0, u128::MAX, one).unwrap();
+        assert_eq!((layout.capacity(), layout.reserved()), (u128::MAX, 1));
+        assert_eq!(layout.place(u128::MAX), Place::Index(u128::MAX - 1));
+        assert_eq!(layout.ordinal(u128::MAX - 1), u128::MAX);
+    }
+}

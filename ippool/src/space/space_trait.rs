@@ -1,0 +1,91 @@
+use core::fmt::{Debug, Display};
+use core::hash::Hash;
+use core::time::Duration;
+
+use super::layout::Layout;
+use crate::policy::Policy;
+
+/// A finite set of items that a [`Pool`](crate::Pool) can hand out.
+///
+/// Every item has an *ordinal*, and the ordinals of a space are consecutive; the [`Layout`] says
+/// which of them are reserved. Implement it to pool something of your own.
+///
+/// ```
+/// use ippool::{Layout, LayoutError, Policy, Pool, Space};
+///
+/// /// Guest slots, written as letters.
+/// struct Letters(Layout);
+///
+/// impl Space for Letters {
+///     type Item = char;
+///     type Index = u32;
+///     const POLICY: Policy = Policy::Lowest;
+///
+///     fn layout(&self) -> &Layout {
+///         &self.0
+///     }
+///     fn ordinal(&self, item: char) -> Option<u128> {
+///         Some(u32::from(item).into())
+///     }
+///     fn item(&self, ordinal: u128) -> char {
+///         u8::try_from(ordinal).map_or('?', char::from)
+///     }
+/// }
+///
+/// let letters = Letters(Layout::new(u128::from('a'), u128::from('z'))?);
+/// let mut pool: Pool<Letters> = Pool::new(letters);
+/// assert_eq!(pool.allocate((), Default::default()).unwrap().item, 'a');
+/// # Ok::<(), LayoutError>(())
+/// ```
+pub trait Space {
+    /// What is handed out.
+    type Item: Copy + Ord + Debug + Display;
+
+    /// How the pool stores an index: [`u32`] where at most 2^32 items exist, else [`u128`].
+    type Index: Index;
+
+    /// The policy a pool of this space starts with.
+    const POLICY: Policy = Policy::NextFit;
+
+    /// The cooldown a pool of this space starts with.
+    const COOLDOWN: Duration = Duration::ZERO;
+
+    /// The range of ordinals and what of it is reserved. It must not change.
+    fn layout(&self) -> &Layout;
+
+    /// The ordinal of an item; `None` or an ordinal outside the layout if it is not of this space.
+    fn ordinal(&self, item: Self::Item) -> Option<u128>;
+
+    /// The item with this ordinal, which lies within the layout.
+    fn item(&self, ordinal: u128) -> Self::Item;
+}
+
+/// The unsigned integers a pool can store its indexes as.
+pub trait Index: Copy + Ord + Hash + Debug + Into<u128> + sealed::Narrow {}
+
+impl Index for u32 {}
+impl Index for u128 {}
+
+pub(super) mod sealed {
+    #[expect(unnameable_types, reason = "seals the public trait")]
+    pub trait Narrow {
+        /// Keeps the low bits; the pool passes only what fits.
+        fn narrow(wide: u128) -> Self;
+    }
+
+    impl Narrow for u32 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "callers pass only what fits"
+        )]
+        fn narrow(wide: u128) -> Self {
+            wide as Self
+        }
+    }
+
+    impl Narrow for u128 {
+        fn narrow(wide: u128) -> Self {
+            wide
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What the founding pools got wrong, and the numbers everybody relies on.
+
+use core::net::Ipv4Addr;
+use core::time::Duration;
+
+use ippool::{AddressPool, Addresses, AllocateError, PortPool, Ports, ReleaseError, Released};
+
+const NOW: Duration = Duration::from_secs(1_700_000_000);
+
+fn slash16() -> AddressPool<Ipv4Addr, u32> {
+    let space: Addresses = "172.16.0.0/16".parse().unwrap();
+    AddressPool::new(space.with_gateway(Ipv4Addr::new(172, 16, 0, 1)).unwrap())
+}
+
+#[test]
+fn a_slash_16_fills_to_its_last_address_and_says_so() {
+    let mut pool = slash16();
+    for expected in
+        u32::from(Ipv4Addr::new(172, 16, 0, 2))..=u32::from(Ipv4Addr::new(172, 16, 255, 254))
+    {
+        let owner = expected & 0xffff;
+        assert_eq!(
+            pool.allocate(owner, NOW).unwrap().item,
+            Ipv4Addr::from(expected)
+        );
+    }
+    let Err(AllocateError::Exhausted {
+        counts,
+        next_free: None,
+    }) = pool.allocate(0, NOW)
+    else {
+        panic!("a full pool handed something out");
+    };
+    assert_eq!(
+        (counts.capacity, counts.held, counts.cooling),
+        (65_533, 65_533, 0)
+    );
+    assert_eq!((counts.free, counts.reserved), (0, 3));
+    let message = AllocateError::Exhausted {
+        counts,
+        next_free: None,
+    }
+    .to_string();
+    assert_eq!(
+        message,
+        "pool exhausted: of 65533 items 65533 are held and 0 cooling, 3 more are reserved; \
+         release some or use a larger range",
+    );
+}
+
+#[test]
+fn a_released_address_comes_back_after_its_cooldown_and_not_before() {
+    let mut pool = slash16();
+    pool.allocate_many(1, 65_533, NOW).unwrap();
+    let item = Ipv4Addr::new(172, 16, 1, 0);
+    let (early, until) = (
+        NOW + Duration::from_nanos(59_999_999_999),
+        NOW + Duration::from_secs(60),
+    );
+    assert_eq!(pool.release(item, 1, NOW), Ok(Released::Cooling { until }));
+    let Err(AllocateError::Exhausted { counts, next_free }) = pool.allocate(2, early) else {
+        panic!("an item was handed out while cooling");
+    };
+    assert_eq!(
+        (counts.held, counts.cooling, next_free),
+        (65_532, 1, Some(until))
+    );
+    assert_eq!(pool.allocate(2, until).unwrap().item, item);
+}
+
+#[test]
+fn ports_are_reused() {
+    let mut pool: PortPool<u32> = PortPool::new(Ports::default());
+    assert_eq!(pool.allocate(1, NOW).unwrap().item, 22001);
+    assert_eq!(pool.allocate(2, NOW).unwrap().item, 22002);
+    assert_eq!(pool.release(22001, 1, NOW), Ok(Released::Free));
+    assert_eq!(
+        pool.release(22001, 1, NOW),
+        Err(ReleaseError::AlreadyReleased { item: 22001 })
+    );
+    assert_eq!(pool.allocate(3, NOW).unwrap().item, 22001);
+    assert_eq!(
+        pool.allocate_many(3, 9_998, NOW)
+            .unwrap()
+            .last()
+            .unwrap()
+            .item,
+        32000
+    );
+    assert!(pool.allocate(3, NOW).is_err());
+}
