@@ -1,0 +1,170 @@
+//! The firewall as data: one table of our own with fixed rules, and elements in its sets and map.
+
+use crate::spec::{DeviceName, Owner, Protocol};
+use crate::tag::Tag;
+use core::fmt;
+use core::num::NonZeroU16;
+use ipnet::Ipv4Net;
+use std::net::SocketAddrV4;
+
+/// The name of an owner's nf_tables table, in the `inet` family: `hostnet-OWNER`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
+pub struct TableName(Owner);
+
+impl TableName {
+    /// The table of this owner.
+    #[must_use]
+    pub const fn new(owner: Owner) -> Self {
+        Self(owner)
+    }
+
+    /// What the table's user data holds; a table without it is not ours, whatever it is called.
+    pub(crate) fn mark(&self) -> String {
+        format!("hostnet:{}:table:{RULESET_VERSION}", self.0)
+    }
+
+    /// The table's sets, map, chains and rules, as `nft -f` reads them.
+    #[must_use]
+    pub fn ruleset(&self) -> String {
+        format!("table inet {self} {{\n{RULESET}}}\n")
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hostnet-{}", self.0)
+    }
+}
+
+/// Raised whenever [`RULESET`] changes, so that a table of another version is told apart.
+const RULESET_VERSION: u32 = 1;
+
+/// The fixed part of the table. `kernel::nft::ruleset` builds the same over netlink.
+///
+/// * `guard`: `route_localnet` lets 127.0.0.1 reach a guest through a forward; this keeps guests from reaching the
+///   host's loopback the other way (CVE-2020-8558).
+/// * `prerouting` and `output`: forwards, for connections from outside and from the host itself.
+/// * `postrouting`: replies must come back through the host, so connections from 127.0.0.1 and from guest to
+///   guest through a forward take the host's address; and so does what leaves a masquerading network.
+const RULESET: &str = "\
+\tset bridges { type ifname; }
+\tset networks4 { type ipv4_addr; flags interval; }
+\tset masquerade4 { type ipv4_addr; flags interval; }
+\tmap forward4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
+\tchain guard {
+\t\ttype filter hook prerouting priority raw; policy accept;
+\t\tiifname @bridges ip saddr 127.0.0.0/8 drop
+\t\tiifname @bridges ip daddr 127.0.0.0/8 drop
+\t}
+\tchain prerouting {
+\t\ttype nat hook prerouting priority dstnat; policy accept;
+\t\tfib daddr type local dnat ip to meta l4proto . th dport map @forward4
+\t}
+\tchain output {
+\t\ttype nat hook output priority -100; policy accept;
+\t\tfib daddr type local dnat ip to meta l4proto . th dport map @forward4
+\t}
+\tchain postrouting {
+\t\ttype nat hook postrouting priority srcnat; policy accept;
+\t\tct status dnat ip saddr 127.0.0.0/8 ip daddr @networks4 masquerade
+\t\tct status dnat ip saddr @networks4 ip daddr @networks4 masquerade
+\t\tip saddr @masquerade4 ip daddr != @networks4 masquerade
+\t}
+";
+
+/// An element of one of the table's sets, or of its map of port forwards.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Element {
+    /// A bridge of ours, whose guests must not reach the host's loopback.
+    Bridge(DeviceName),
+    /// The prefix of a network of ours.
+    Network(Ipv4Net),
+    /// A prefix whose traffic takes the host's address when it leaves.
+    Masquerade(Ipv4Net),
+    /// A port forward. The protocol and the host's port are the key, so one port can only lead to one guest.
+    Forward {
+        /// The transport protocol.
+        protocol: Protocol,
+        /// The port on the host.
+        host_port: NonZeroU16,
+        /// The guest's address and port.
+        to: SocketAddrV4,
+    },
+}
+
+impl Element {
+    /// The set or map it is in.
+    #[must_use]
+    pub const fn set(&self) -> &'static str {
+        match self {
+            Self::Bridge(_) => "bridges",
+            Self::Network(_) => "networks4",
+            Self::Masquerade(_) => "masquerade4",
+            Self::Forward { .. } => "forward4",
+        }
+    }
+
+    /// Whether both have the same key in the same set, so that only one of them can be there.
+    #[must_use]
+    pub fn same_key(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Forward {
+                    protocol: a,
+                    host_port: b,
+                    ..
+                },
+                Self::Forward {
+                    protocol: c,
+                    host_port: d,
+                    ..
+                },
+            ) => (a, b) == (c, d),
+            _ => self == other,
+        }
+    }
+
+    /// Its key as `nft` writes it.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::Bridge(name) => format!("\"{name}\""),
+            Self::Network(prefix) | Self::Masquerade(prefix) => prefix.to_string(),
+            Self::Forward {
+                protocol,
+                host_port,
+                ..
+            } => format!("{protocol} . {host_port}"),
+        }
+    }
+
+    /// The whole element as `nft` writes it.
+    pub(crate) fn with_comment(&self, tag: &Tag) -> String {
+        let mut text = format!("{} comment \"{tag}\"", self.key());
+        if let Self::Forward { to, .. } = self {
+            text.push_str(&format!(" : {} . {}", to.ip(), to.port()));
+        }
+        text
+    }
+}
+
+impl fmt::Display for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bridge(name) => write!(f, "bridge {name}"),
+            Self::Network(prefix) => write!(f, "network {prefix}"),
+            Self::Masquerade(prefix) => write!(f, "masquerade {prefix}"),
+            Self::Forward {
+                protocol,
+                host_port,
+                to,
+            } => {
+                write!(f, "forward {protocol} {host_port} -> {to}")
+            }
+        }
+    }
+}

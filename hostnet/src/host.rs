@@ -1,0 +1,248 @@
+use crate::apply::{self, Applied, ApplyError, Step};
+use crate::backend::{Backend, Neighbour, Scope};
+use crate::error::{Cause, OpError};
+use crate::observed::Observed;
+use crate::plan::{Plan, PlanError, TeardownError, attachment_tag, network_tag, plan, teardown};
+use crate::spec::{Desired, NetworkName, Owner};
+use crate::tag::{Role, Subject};
+use core::fmt;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::mpsc;
+use std::thread;
+use tokio::sync::oneshot;
+
+type Job = Box<dyn FnOnce(&mut dyn Backend) + Send>;
+
+/// One network namespace and one owner in it.
+///
+/// All work is done by one thread that lives in the namespace: the kernel serialises changes anyhow, more writers
+/// only lose, and the caller's threads are never moved. Clones share the thread; it ends with the last of them.
+/// Work that was asked for is done whole even if the future is dropped.
+///
+/// ```no_run
+/// use hostnet::{Desired, DeviceName, Host, Network, NetworkName, Owner};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let host = Host::open(Owner::new("demo")?)?;
+/// let mut desired = Desired::new(host.owner().clone());
+/// desired.add_network(Network::bridged(
+///     NetworkName::new("default")?,
+///     DeviceName::new("br0")?,
+///     "172.16.0.1/16".parse()?,
+/// )?)?;
+///
+/// let plan = hostnet::plan(&desired, &host.observe().await?)?;
+/// print!("{plan}");
+/// host.apply(&plan).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Host {
+    owner: Owner,
+    jobs: mpsc::Sender<Job>,
+}
+
+/// Why a namespace could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The namespace could not be entered.
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Netns(#[from] crate::kernel::NetnsError),
+    /// A thread or a netlink socket could not be had.
+    #[error("open netlink sockets: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Why what was wanted is not there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnsureError {
+    /// The namespace could not be looked at.
+    #[error(transparent)]
+    Observe(#[from] OpError),
+    /// Something is in the way.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Something cannot be removed.
+    #[error(transparent)]
+    Teardown(#[from] TeardownError),
+    /// A step failed.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
+impl Host {
+    /// Opens the network namespace that the calling thread is in.
+    ///
+    /// # Errors
+    /// When no thread or netlink socket can be had.
+    #[cfg(target_os = "linux")]
+    pub fn open(owner: Owner) -> Result<Self, OpenError> {
+        // A new thread is born in the namespace of the thread that starts it.
+        Self::start(owner, || Ok(crate::kernel::Kernel::open()?))
+    }
+
+    /// Opens another network namespace; the caller's threads stay where they are.
+    ///
+    /// # Errors
+    /// When it cannot be entered (that takes `CAP_SYS_ADMIN`), or no thread or netlink socket can be had.
+    #[cfg(target_os = "linux")]
+    pub fn open_in(owner: Owner, netns: crate::Netns) -> Result<Self, OpenError> {
+        Self::start(owner, move || {
+            netns.enter()?;
+            Ok(crate::kernel::Kernel::open()?)
+        })
+    }
+
+    /// Works on an in-memory kernel instead.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    #[cfg(feature = "fake")]
+    pub fn fake(owner: Owner, fake: &crate::fake::Fake) -> Result<Self, OpenError> {
+        let fake = fake.clone();
+        Self::start(owner, move || Ok(fake))
+    }
+
+    /// Whose devices it works on.
+    #[must_use]
+    pub const fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Looks at everything in the namespace. Costs as much as there are devices; meant for recovery and reports.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub async fn observe(&self) -> Result<Observed, OpError> {
+        self.observe_scope(Scope::Everything).await
+    }
+
+    /// Looks at the devices that `desired` names, and at what stands in their way.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub async fn observe_for(&self, desired: &Desired) -> Result<Observed, OpError> {
+        let owner = desired.owner();
+        let bridges = desired
+            .networks()
+            .map(|n| (network_tag(owner, n.name()), n.bridge().clone()));
+        let taps = desired
+            .attachments()
+            .map(|a| (attachment_tag(owner, a, Role::Tap), a.tap_name().clone()));
+        let (tags, names) = bridges.chain(taps).unzip();
+        self.observe_scope(Scope::Named { tags, names }).await
+    }
+
+    /// Carries a plan out. A plan that builds is undone if a step fails; one that removes goes on.
+    ///
+    /// # Errors
+    /// When a step fails; the error says what became of the others.
+    pub async fn apply(&self, plan: &Plan) -> Result<Applied, ApplyError> {
+        self.apply_with(plan, |_| {}).await
+    }
+
+    /// Carries a plan out and tells of every step. `progress` is called on the namespace's thread.
+    ///
+    /// # Errors
+    /// When a step fails; the error says what became of the others.
+    pub async fn apply_with(
+        &self,
+        plan: &Plan,
+        mut progress: impl FnMut(Step<'_>) + Send + 'static,
+    ) -> Result<Applied, ApplyError> {
+        let plan = plan.clone();
+        let result = self
+            .run(move |backend| apply::run(backend, &plan, &mut progress))
+            .await;
+        result.unwrap_or(Err(ApplyError::Closed))
+    }
+
+    /// Makes everything that `desired` names be there: looks, plans, applies. Does nothing if it is.
+    ///
+    /// # Errors
+    /// When something foreign is in the way or a step fails; then the namespace is as it was.
+    pub async fn ensure(&self, desired: &Desired) -> Result<Applied, EnsureError> {
+        let observed = self.observe_for(desired).await?;
+        let plan = plan(desired, &observed)?;
+        Ok(self.apply(&plan).await?)
+    }
+
+    /// Makes nothing of these subjects be there: looks, plans, applies. Does nothing if nothing is.
+    ///
+    /// # Errors
+    /// When a bridge is still in use or a step fails; all other steps are carried out then.
+    pub async fn remove(&self, subjects: &BTreeSet<Subject>) -> Result<Applied, EnsureError> {
+        let observed = self.observe().await?;
+        let plan = teardown(subjects, &observed)?;
+        Ok(self.apply(&plan).await?)
+    }
+
+    /// The neighbour table of a network's bridge: which address was seen at which MAC.
+    ///
+    /// # Errors
+    /// When the bridge is not there or the kernel cannot be asked.
+    pub async fn neighbours(&self, network: &NetworkName) -> Result<Vec<Neighbour>, OpError> {
+        let tag = network_tag(&self.owner, network);
+        let result = self.run(move |backend| backend.neighbours(&tag)).await;
+        result.unwrap_or_else(|| Err(OpError::new("read the neighbours", Cause::Closed)))
+    }
+
+    async fn observe_scope(&self, scope: Scope) -> Result<Observed, OpError> {
+        let owner = self.owner.clone();
+        let result = self
+            .run(move |backend| backend.observe(&owner, &scope))
+            .await;
+        result.unwrap_or_else(|| Err(OpError::new("look at the namespace", Cause::Closed)))
+    }
+
+    /// Runs a job on the namespace's thread; `None` if that has ended.
+    async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut dyn Backend) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, result) = oneshot::channel();
+        let job: Job = Box::new(move |backend| {
+            // Nobody waits any more if the future was dropped; the work is done all the same.
+            let _ = answer.send(job(backend));
+        });
+        self.jobs.send(job).ok()?;
+        result.await.ok()
+    }
+
+    #[cfg(any(target_os = "linux", feature = "fake"))]
+    fn start<B: Backend + 'static>(
+        owner: Owner,
+        open: impl FnOnce() -> Result<B, OpenError> + Send + 'static,
+    ) -> Result<Self, OpenError> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let (opened, outcome) = mpsc::sync_channel(1);
+        thread::Builder::new()
+            .name("hostnet".to_owned())
+            .spawn(move || match open() {
+                Ok(mut backend) => {
+                    let _ = opened.send(Ok(()));
+                    while let Ok(job) = queue.recv() {
+                        job(&mut backend);
+                    }
+                }
+                Err(error) => {
+                    let _ = opened.send(Err(error));
+                }
+            })?;
+        outcome.recv().map_err(io::Error::other)??;
+        Ok(Self { owner, jobs })
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host")
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,297 @@
+//! Requests about links. A link of ours is addressed by its tag, in the same message that acts on it.
+
+use super::netlink::{Netlink, Refusal};
+use crate::error::Errno;
+use crate::observed::Link;
+use crate::spec::DeviceName;
+use crate::tag::{Tag, birth_group};
+use core::time::Duration;
+use macaddr::MacAddr6;
+use rtnetlink::packet_core::{DefaultNla, Emitable as _, NLM_F_CREATE, NLM_F_EXCL};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::link::{
+    InfoKind, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage, Prop,
+};
+use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec};
+
+/// `IFLA_ALT_IFNAME`, which addresses a link outside of a property list.
+const ALT_IFNAME: u16 = 53;
+/// `IFLA_AF_SPEC` and what is nested in it, in the form the kernel takes on change.
+const AF_SPEC: u16 = 26;
+const NESTED: u16 = 0x8000;
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const INET_CONF: u16 = 1;
+const ROUTE_LOCALNET: u16 = 26;
+const INET6_ADDR_GEN_MODE: u16 = 8;
+const ADDR_GEN_MODE_NONE: u8 = 1;
+
+/// What every alias of ours starts with; the time of making follows.
+const ALIAS_MADE: &str = "hostnet: made at ";
+
+/// How a link is addressed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum At<'a> {
+    Index(u32),
+    Name(&'a str),
+    Tag(&'a Tag),
+}
+
+impl At<'_> {
+    fn message<T: Default>(self, message: LinkMessageBuilder<T>) -> LinkMessageBuilder<T> {
+        match self {
+            At::Index(index) => message.index(index),
+            At::Name(name) => message.name(name),
+            At::Tag(tag) => message.append_extra_attribute(alternative_name(tag)),
+        }
+    }
+}
+
+/// Finds one link.
+pub(super) fn find(netlink: &mut Netlink, at: At<'_>) -> Result<Option<Link>, Refusal> {
+    let message = at
+        .message(LinkMessageBuilder::<LinkUnspec>::default())
+        .build();
+    // The statistics are most of an answer's bytes.
+    match netlink.get(RouteNetlinkMessage::GetLink(without_statistics(message))) {
+        Ok(RouteNetlinkMessage::NewLink(message)) => Ok(Some(parse(&message))),
+        Ok(_) => Err(Refusal::Unreadable("not a link".to_owned())),
+        Err(Refusal::Kernel {
+            errno: Errno::ENODEV,
+            ..
+        }) => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// All links.
+pub(super) fn list(netlink: &mut Netlink) -> Result<Vec<Link>, Refusal> {
+    let message = without_statistics(LinkMessage::default());
+    let messages = netlink.dump(RouteNetlinkMessage::GetLink(message))?;
+    Ok(messages
+        .iter()
+        .filter_map(|message| match message {
+            RouteNetlinkMessage::NewLink(message) => Some(parse(message)),
+            _ => None,
+        })
+        .collect())
+}
+
+/// Makes a bridge, down, in its owner's birth group. A name that is taken is an error.
+///
+/// `nf_call_iptables` stays off on it: frames between its ports are not for the host's IP rules, and a
+/// hairpin through a forward would be dropped.
+pub(super) fn create_bridge(
+    netlink: &mut Netlink,
+    name: &DeviceName,
+    mac: MacAddr6,
+    mtu: Option<u32>,
+    tag: &Tag,
+) -> Result<(), Refusal> {
+    let mut message = LinkBridge::new(name.as_str())
+        .down()
+        .address(mac.as_bytes().to_vec())
+        .link_group(birth_group(tag.owner()))
+        .nf_call_iptables(false)
+        .nf_call_ip6tables(false)
+        .nf_call_arptables(false);
+    if let Some(mtu) = mtu {
+        message = message.mtu(mtu);
+    }
+    netlink.request(
+        RouteNetlinkMessage::NewLink(message.build()),
+        NLM_F_CREATE | NLM_F_EXCL,
+    )
+}
+
+/// How a link of ours is set up before it is tagged.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Setup {
+    pub(super) mac: Option<MacAddr6>,
+    pub(super) mtu: Option<u32>,
+    /// Lets packets from 127.0.0.1 leave through it, for forwards that are used from the host itself.
+    pub(super) route_localnet: bool,
+}
+
+/// Sets a new link up and notes when it was made. IPv6 autoconfiguration is turned off: on the host's side it
+/// serves nobody, and its multicast reaches every port of the bridge.
+pub(super) fn set_up(
+    netlink: &mut Netlink,
+    at: At<'_>,
+    setup: Setup,
+    made: Duration,
+) -> Result<(), Refusal> {
+    let message = LinkMessageBuilder::<LinkUnspec>::default()
+        .alias(format!("{ALIAS_MADE}{}", made.as_secs()))
+        .append_extra_attribute(family_settings(setup.route_localnet));
+    let message = at.message(message);
+    let message = match setup.mac {
+        Some(mac) => message.address(mac.as_bytes().to_vec()),
+        None => message,
+    };
+    let message = match setup.mtu {
+        Some(mtu) => message.mtu(mtu),
+        None => message,
+    };
+    change(netlink, message)
+}
+
+/// Tags a link. A tag that another link has is an error.
+pub(super) fn tag(netlink: &mut Netlink, at: At<'_>, tag: &Tag) -> Result<(), Refusal> {
+    let property = LinkAttribute::PropList(vec![Prop::AltIfName(tag.to_string())]);
+    let message = at.message(LinkMessageBuilder::<LinkUnspec>::default());
+    let message = message.append_extra_attribute(property).build();
+    netlink.request(
+        RouteNetlinkMessage::NewLinkProp(message),
+        NLM_F_CREATE | NLM_F_EXCL,
+    )
+}
+
+/// Makes a link a port of the bridge with this index, isolated from other isolated ports, and brings it up.
+pub(super) fn attach(netlink: &mut Netlink, at: At<'_>, bridge: u32) -> Result<(), Refusal> {
+    let message = LinkMessageBuilder::<LinkUnspec>::default()
+        .controller(bridge)
+        .up();
+    change(netlink, at.message(message))
+}
+
+/// Takes a link out of its bridge and brings it down.
+pub(super) fn detach(netlink: &mut Netlink, at: At<'_>) -> Result<(), Refusal> {
+    let message = LinkMessageBuilder::<LinkUnspec>::default()
+        .nocontroller()
+        .down();
+    change(netlink, at.message(message))
+}
+
+pub(super) fn set_state(netlink: &mut Netlink, at: At<'_>, state: State) -> Result<(), Refusal> {
+    let message = at.message(LinkMessageBuilder::<LinkUnspec>::default());
+    change(
+        netlink,
+        match state {
+            State::Up => message.up(),
+            State::Down => message.down(),
+        },
+    )
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum State {
+    Up,
+    Down,
+}
+
+pub(super) fn set_mac(netlink: &mut Netlink, at: At<'_>, mac: MacAddr6) -> Result<(), Refusal> {
+    let message = LinkMessageBuilder::<LinkUnspec>::default().address(mac.as_bytes().to_vec());
+    change(netlink, at.message(message))
+}
+
+pub(super) fn set_mtu(netlink: &mut Netlink, at: At<'_>, mtu: u32) -> Result<(), Refusal> {
+    change(
+        netlink,
+        at.message(LinkMessageBuilder::<LinkUnspec>::default().mtu(mtu)),
+    )
+}
+
+/// Renames a link. The index is needed since a name in the message is the new name.
+pub(super) fn rename(netlink: &mut Netlink, index: u32, to: &DeviceName) -> Result<(), Refusal> {
+    change(netlink, LinkUnspec::new_with_index(index).name(to.as_str()))
+}
+
+/// Deletes the link that has this tag at the moment of deletion; no other can be hit.
+pub(super) fn delete(netlink: &mut Netlink, at: At<'_>) -> Result<(), Refusal> {
+    let message = at
+        .message(LinkMessageBuilder::<LinkUnspec>::default())
+        .build();
+    netlink.request(RouteNetlinkMessage::DelLink(message), 0)
+}
+
+fn change<T>(netlink: &mut Netlink, message: LinkMessageBuilder<T>) -> Result<(), Refusal> {
+    netlink.request(RouteNetlinkMessage::SetLink(message.build()), 0)
+}
+
+fn without_statistics(mut message: LinkMessage) -> LinkMessage {
+    message
+        .attributes
+        .push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    message
+}
+
+fn alternative_name(tag: &Tag) -> LinkAttribute {
+    let mut text = tag.to_string().into_bytes();
+    text.push(0);
+    LinkAttribute::Other(DefaultNla::new(ALT_IFNAME, text))
+}
+
+/// `IFLA_AF_SPEC` in the form of a change, which differs from the form it is read in: settings by number.
+fn family_settings(route_localnet: bool) -> LinkAttribute {
+    let address_mode = DefaultNla::new(INET6_ADDR_GEN_MODE, vec![ADDR_GEN_MODE_NONE]);
+    let mut families = vec![nest(AF_INET6, &[address_mode])];
+    if route_localnet {
+        let on = DefaultNla::new(ROUTE_LOCALNET, 1_u32.to_ne_bytes().to_vec());
+        families.push(nest(AF_INET, &[nest(INET_CONF, &[on])]));
+    }
+    LinkAttribute::Other(nest(AF_SPEC, &families))
+}
+
+fn nest(kind: u16, attributes: &[DefaultNla]) -> DefaultNla {
+    let mut bytes = vec![0; attributes.buffer_len()];
+    attributes.emit(&mut bytes);
+    DefaultNla::new(kind | NESTED, bytes)
+}
+
+fn parse(message: &LinkMessage) -> Link {
+    let mut link = Link {
+        index: message.header.index,
+        name: String::new(),
+        kind: String::new(),
+        mac: None,
+        mtu: 0,
+        up: message.header.flags.contains(LinkFlags::Up),
+        master: None,
+        group: 0,
+        tag: None,
+        made: None,
+        addresses: Vec::new(),
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name.clone_from(name),
+            LinkAttribute::Address(bytes) => {
+                link.mac = <[u8; 6]>::try_from(bytes.as_slice())
+                    .ok()
+                    .map(MacAddr6::from);
+            }
+            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            LinkAttribute::Controller(master) => link.master = Some(*master),
+            LinkAttribute::Group(group) => link.group = *group,
+            LinkAttribute::IfAlias(alias) => link.made = made(alias),
+            LinkAttribute::PropList(properties) => {
+                link.tag = properties.iter().find_map(|property| match property {
+                    Prop::AltIfName(name) => name.parse().ok(),
+                    _ => None,
+                });
+            }
+            LinkAttribute::LinkInfo(infos) => {
+                for info in infos {
+                    if let LinkInfo::Kind(kind) = info {
+                        link.kind = kind_name(kind);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    link
+}
+
+fn kind_name(kind: &InfoKind) -> String {
+    kind.to_string()
+}
+
+fn made(alias: &str) -> Option<Duration> {
+    alias
+        .strip_prefix(ALIAS_MADE)?
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
+}

@@ -1,0 +1,20 @@
+//! The kernel's side: everything that is not a pure function of values is in here.
+//!
+//! Nothing in here decides; it does one step at a time and reports what is there. All of it runs on the one
+//! thread of a [`Host`](crate::Host), which lives in the namespace it works in.
+
+mod address;
+mod backend;
+mod link;
+mod neighbour;
+mod netlink;
+mod netns;
+mod nft;
+mod sandbox;
+mod sysctl;
+mod tap;
+
+pub(crate) use backend::Kernel;
+pub use netns::{Netns, NetnsError};
+pub use sandbox::{Sandbox, SandboxError};
+pub use tap::{TapError, open_tap};

@@ -1,0 +1,237 @@
+//! Elements of the table's sets and map, to and from messages.
+
+use crate::firewall::{Element, TableName};
+use crate::kernel::netlink::Refusal;
+use crate::spec::{DeviceName, Protocol};
+use crate::tag::Tag;
+use core::num::NonZeroU16;
+use ipnet::Ipv4Net;
+use netlink_packet_netfilter::nftables::{
+    DataAttribute, ListAttribute, SetElementAttribute, SetElementFlags, SetElementList,
+    SetElementMessage,
+};
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+/// The user data's type-length-value entry that `nft` shows as a comment.
+const COMMENT: u8 = 0;
+
+/// The length of an `ifname` key.
+const IFNAMSIZ: usize = 16;
+
+/// One element as the kernel tells it.
+pub(super) struct Row {
+    key: Vec<u8>,
+    data: Vec<u8>,
+    tag: Option<Tag>,
+    is_end: bool,
+}
+
+/// An element with everything, to be added.
+pub(super) fn full(table: &TableName, element: &Element, tag: &Tag) -> SetElementMessage {
+    let mut first = vec![SetElementAttribute::Key(value(key(element)))];
+    if let Element::Forward { to, .. } = element {
+        first.push(SetElementAttribute::Data(value(concatenate([
+            &to.ip().octets(),
+            &to.port().to_be_bytes(),
+        ]))));
+    }
+    first.push(SetElementAttribute::UserData(comment(&tag.to_string())));
+    message(table, element, first)
+}
+
+/// An element's key alone, to be asked for or deleted.
+pub(super) fn key_only(table: &TableName, element: &Element) -> SetElementMessage {
+    message(
+        table,
+        element,
+        vec![SetElementAttribute::Key(value(key(element)))],
+    )
+}
+
+/// All elements of a set, to be asked for.
+pub(super) fn whole_set(table: &TableName, set: &str) -> SetElementMessage {
+    let attributes = vec![
+        SetElementList::Table(table.to_string()),
+        SetElementList::Set(set.to_owned()),
+    ];
+    SetElementMessage { attributes }
+}
+
+/// Takes an answer apart.
+pub(super) fn rows(attributes: &[SetElementList]) -> Vec<Row> {
+    let lists = attributes.iter().filter_map(|attribute| match attribute {
+        SetElementList::Elements(elements) => Some(elements),
+        _ => None,
+    });
+    lists
+        .flatten()
+        .filter_map(|element| match element {
+            ListAttribute::Element(attributes) => Some(row(attributes)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Reads the rows of one set. An interval has two: its start, and its end as the first address after it.
+pub(super) fn read(set: &str, mut rows: Vec<Row>) -> Result<Vec<(Element, Option<Tag>)>, Refusal> {
+    let strange = || Refusal::Unreadable(format!("an element of the set `{set}`"));
+    match set {
+        "networks4" | "masquerade4" => {
+            // Where one interval ends and another starts at the same key, the end comes first.
+            rows.sort_by(|a, b| (&a.key, !a.is_end).cmp(&(&b.key, !b.is_end)));
+            let mut elements = Vec::new();
+            let mut rows = rows.into_iter().peekable();
+            while let Some(start) = rows.next() {
+                if start.is_end {
+                    continue;
+                }
+                let end = rows
+                    .peek()
+                    .filter(|row| row.is_end)
+                    .map(|row| row.key.as_slice());
+                let prefix = prefix(&start.key, end).ok_or_else(strange)?;
+                let element = match set {
+                    "networks4" => Element::Network(prefix),
+                    _ => Element::Masquerade(prefix),
+                };
+                elements.push((element, start.tag));
+            }
+            Ok(elements)
+        }
+        "bridges" => rows
+            .into_iter()
+            .map(|row| Some((Element::Bridge(device(&row.key)?), row.tag)))
+            .collect::<Option<_>>()
+            .ok_or_else(strange),
+        _ => rows
+            .into_iter()
+            .map(|row| Some((forward(&row.key, &row.data)?, row.tag)))
+            .collect::<Option<_>>()
+            .ok_or_else(strange),
+    }
+}
+
+fn message(
+    table: &TableName,
+    element: &Element,
+    first: Vec<SetElementAttribute>,
+) -> SetElementMessage {
+    let mut elements = vec![ListAttribute::Element(first)];
+    if let Element::Network(prefix) | Element::Masquerade(prefix) = element
+        && let Some(after) = u32::from(prefix.broadcast()).checked_add(1)
+    {
+        elements.push(ListAttribute::Element(vec![
+            SetElementAttribute::Key(value(after.to_be_bytes().to_vec())),
+            SetElementAttribute::Flags(SetElementFlags::IntervalEnd),
+        ]));
+    }
+    let mut message = whole_set(table, element.set());
+    message.attributes.push(SetElementList::Elements(elements));
+    message
+}
+
+fn key(element: &Element) -> Vec<u8> {
+    match element {
+        Element::Bridge(name) => {
+            let mut key = name.as_str().as_bytes().to_vec();
+            key.resize(IFNAMSIZ, 0);
+            key
+        }
+        Element::Network(prefix) | Element::Masquerade(prefix) => {
+            prefix.network().octets().to_vec()
+        }
+        Element::Forward {
+            protocol,
+            host_port,
+            ..
+        } => concatenate([&[protocol.number()], &host_port.get().to_be_bytes()]),
+    }
+}
+
+/// Concatenated fields start at multiples of four bytes.
+fn concatenate(fields: [&[u8]; 2]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(8);
+    for field in fields {
+        bytes.extend_from_slice(field);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    }
+    bytes
+}
+
+fn row(attributes: &[SetElementAttribute]) -> Row {
+    let mut row = Row {
+        key: Vec::new(),
+        data: Vec::new(),
+        tag: None,
+        is_end: false,
+    };
+    for attribute in attributes {
+        match attribute {
+            SetElementAttribute::Key(DataAttribute::Value(bytes)) => row.key.clone_from(bytes),
+            SetElementAttribute::Data(DataAttribute::Value(bytes)) => row.data.clone_from(bytes),
+            SetElementAttribute::UserData(bytes) => {
+                row.tag = read_comment(bytes).and_then(|text| text.parse().ok());
+            }
+            SetElementAttribute::Flags(flags) => {
+                row.is_end = flags.contains(SetElementFlags::IntervalEnd);
+            }
+            _ => {}
+        }
+    }
+    row
+}
+
+fn prefix(start: &[u8], end: Option<&[u8]>) -> Option<Ipv4Net> {
+    let address = |bytes: &[u8]| Some(u32::from_be_bytes(bytes.try_into().ok()?));
+    let first = address(start)?;
+    let last = match end {
+        Some(end) => address(end)?.checked_sub(1)?,
+        None => u32::MAX,
+    };
+    let size = u64::from(last.checked_sub(first)?) + 1;
+    let bits = u8::try_from(size.trailing_zeros()).ok()?;
+    let prefix = Ipv4Net::new(Ipv4Addr::from(first), 32_u8.checked_sub(bits)?).ok()?;
+    (size.is_power_of_two() && prefix.network() == Ipv4Addr::from(first)).then_some(prefix)
+}
+
+fn device(key: &[u8]) -> Option<DeviceName> {
+    let len = key.iter().position(|byte| *byte == 0).unwrap_or(key.len());
+    DeviceName::new(core::str::from_utf8(key.get(..len)?).ok()?).ok()
+}
+
+fn forward(key: &[u8], data: &[u8]) -> Option<Element> {
+    let (&[protocol, _, _, _, a, b, _, _], &[i, j, k, l, c, d, _, _]) = (key, data) else {
+        return None;
+    };
+    Some(Element::Forward {
+        protocol: Protocol::from_number(protocol)?,
+        host_port: NonZeroU16::new(u16::from_be_bytes([a, b]))?,
+        to: SocketAddrV4::new(Ipv4Addr::new(i, j, k, l), u16::from_be_bytes([c, d])),
+    })
+}
+
+const fn value(bytes: Vec<u8>) -> DataAttribute {
+    DataAttribute::Value(bytes)
+}
+
+/// User data with one comment in it, as `nft` writes it: type, length, text and a closing NUL.
+pub(super) fn comment(text: &str) -> Vec<u8> {
+    // A tag has at most 124 bytes, a table's mark fewer.
+    let len = u8::try_from(text.len() + 1).unwrap_or(u8::MAX);
+    let mut bytes = vec![COMMENT, len];
+    bytes.extend_from_slice(text.as_bytes());
+    bytes.push(0);
+    bytes
+}
+
+/// The comment in this user data.
+pub(super) fn read_comment(mut bytes: &[u8]) -> Option<&str> {
+    while let [kind, len, rest @ ..] = bytes {
+        let (text, after) = rest.split_at_checked(usize::from(*len))?;
+        if *kind == COMMENT {
+            return core::str::from_utf8(text.strip_suffix(&[0]).unwrap_or(text)).ok();
+        }
+        bytes = after;
+    }
+    None
+}

@@ -1,0 +1,203 @@
+//! The expressions our rules are made of, by the names `nft` gives them.
+
+use netlink_packet_netfilter::nftables::{
+    Bitwise, Cmp, DataAttribute, ExpressionAttribute, Expressions, Immediate, ListAttribute,
+    Lookup, Meta, MetaKey, Operator, Payload, Register, Verdict, VerdictAttribute,
+};
+use rtnetlink::packet_core::DefaultNla;
+
+/// One expression of a rule.
+pub(super) type Expression = ListAttribute<ExpressionAttribute>;
+
+/// The register that single values go through, and the first of a concatenation.
+const FIRST: Register = Register::Reg1;
+/// The second field of a concatenation: the 32 bits after the first.
+const SECOND: Register = Register::Reg32_01;
+
+const NETWORK_HEADER: u32 = 1;
+const TRANSPORT_HEADER: u32 = 2;
+
+const NFPROTO_IPV4: u8 = 2;
+const RTN_LOCAL: u32 = 2;
+const IPS_DST_NAT: u32 = 1 << 5;
+const NF_DROP: u32 = 0;
+const LOOKUP_INVERTED: u32 = 1;
+
+/// A field of the IPv4 header.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ip {
+    Source,
+    Destination,
+}
+
+/// Whether a value must be in a set, or must not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum In {
+    Set,
+    NotSet,
+}
+
+/// `meta nfproto ipv4`
+pub(super) fn is_ipv4() -> [Expression; 2] {
+    [
+        load_meta(MetaKey::Nfproto),
+        compare(Operator::Equal, vec![NFPROTO_IPV4]),
+    ]
+}
+
+/// `iifname @SET`
+pub(super) fn input_device_in(set: &str) -> [Expression; 2] {
+    [load_meta(MetaKey::Iifname), look_up(set, In::Set)]
+}
+
+/// `ip saddr @SET`, `ip daddr != @SET`
+pub(super) fn ip_in(field: Ip, membership: In, set: &str) -> [Expression; 2] {
+    [load_ip(field), look_up(set, membership)]
+}
+
+/// `ip saddr 127.0.0.0/8`
+pub(super) fn ip_is_loopback(field: Ip) -> [Expression; 3] {
+    let first_byte = bitwise_and([0xff, 0, 0, 0]);
+    [
+        load_ip(field),
+        first_byte,
+        compare(Operator::Equal, vec![127, 0, 0, 0]),
+    ]
+}
+
+/// `fib daddr type local`
+pub(super) fn destination_is_local() -> [Expression; 2] {
+    const DREG: u16 = 1;
+    const RESULT: u16 = 2;
+    const FLAGS: u16 = 3;
+    const RESULT_ADDRESS_TYPE: u32 = 3;
+    const OF_DESTINATION: u32 = 2;
+    let fib = other(
+        "fib",
+        [
+            (DREG, FIRST.into()),
+            (RESULT, RESULT_ADDRESS_TYPE),
+            (FLAGS, OF_DESTINATION),
+        ],
+    );
+    [
+        fib,
+        compare(Operator::Equal, RTN_LOCAL.to_ne_bytes().to_vec()),
+    ]
+}
+
+/// `ct status dnat`
+pub(super) fn is_forwarded() -> [Expression; 3] {
+    const DREG: u16 = 1;
+    const KEY: u16 = 2;
+    const STATUS: u32 = 2;
+    [
+        other("ct", [(DREG, FIRST.into()), (KEY, STATUS)]),
+        bitwise_and(IPS_DST_NAT.to_ne_bytes()),
+        compare(Operator::NotEqual, vec![0; 4]),
+    ]
+}
+
+/// `dnat ip to meta l4proto . th dport map @MAP`
+pub(super) fn forward_by(map: &str) -> [Expression; 4] {
+    const TYPE: u16 = 1;
+    const FAMILY: u16 = 2;
+    const ADDRESS: u16 = 3;
+    const PORT: u16 = 5;
+    const DESTINATION: u32 = 1;
+    let port = Expressions::Payload(vec![
+        Payload::DestinationRegister(SECOND),
+        Payload::Base(TRANSPORT_HEADER),
+        Payload::Offset(2),
+        Payload::Len(2),
+    ]);
+    let target = Expressions::Lookup(vec![
+        Lookup::Set(map.to_owned()),
+        Lookup::SourceRegister(FIRST),
+        Lookup::DestinationRegister(FIRST),
+    ]);
+    let nat = other(
+        "nat",
+        [
+            (TYPE, DESTINATION),
+            (FAMILY, NFPROTO_IPV4.into()),
+            (ADDRESS, FIRST.into()),
+            (PORT, SECOND.into()),
+        ],
+    );
+    [load_meta(MetaKey::L4Proto), port.into(), target.into(), nat]
+}
+
+/// `masquerade`
+pub(super) fn masquerade() -> [Expression; 1] {
+    [other("masq", [])]
+}
+
+/// `drop`
+pub(super) fn drop() -> [Expression; 1] {
+    let verdict = VerdictAttribute::Code(Verdict::Other(NF_DROP));
+    [Expressions::Immediate(vec![
+        Immediate::DestinationRegister(Register::Verdict),
+        Immediate::Data(DataAttribute::Verdict(vec![verdict])),
+    ])
+    .into()]
+}
+
+fn load_meta(key: MetaKey) -> Expression {
+    Expressions::Meta(vec![Meta::DestinationRegister(FIRST), Meta::Key(key)]).into()
+}
+
+fn load_ip(field: Ip) -> Expression {
+    let offset = match field {
+        Ip::Source => 12,
+        Ip::Destination => 16,
+    };
+    Expressions::Payload(vec![
+        Payload::DestinationRegister(FIRST),
+        Payload::Base(NETWORK_HEADER),
+        Payload::Offset(offset),
+        Payload::Len(4),
+    ])
+    .into()
+}
+
+fn look_up(set: &str, membership: In) -> Expression {
+    let mut attributes = vec![Lookup::Set(set.to_owned()), Lookup::SourceRegister(FIRST)];
+    if membership == In::NotSet {
+        attributes.push(Lookup::Flags(LOOKUP_INVERTED));
+    }
+    Expressions::Lookup(attributes).into()
+}
+
+fn compare(operator: Operator, value: Vec<u8>) -> Expression {
+    Expressions::Cmp(vec![
+        Cmp::SourceRegister(FIRST),
+        Cmp::Op(operator),
+        Cmp::Data(DataAttribute::Value(value)),
+    ])
+    .into()
+}
+
+fn bitwise_and(mask: [u8; 4]) -> Expression {
+    Expressions::Bitwise(vec![
+        Bitwise::SourceRegister(FIRST),
+        Bitwise::DestinationRegister(FIRST),
+        Bitwise::Length(4),
+        Bitwise::Mask(DataAttribute::Value(mask.to_vec())),
+        Bitwise::Xor(DataAttribute::Value(vec![0; 4])),
+    ])
+    .into()
+}
+
+/// An expression that the message crate has no type for: numbers by attribute.
+fn other<const N: usize>(kind: &str, attributes: [(u16, u32); N]) -> Expression {
+    let attributes = attributes
+        .into_iter()
+        .map(|(attribute, value)| DefaultNla::new(attribute, value.to_be_bytes().to_vec()))
+        .collect();
+    Expressions::Other {
+        expression_type: kind.to_owned(),
+        attributes,
+    }
+    .into()
+}

@@ -1,0 +1,195 @@
+//! The fixed part of our table: the same over netlink as [`TableName::ruleset`] is in words.
+
+use super::element::{comment, read_comment};
+use super::expression::{
+    Expression, In, Ip, destination_is_local, drop, forward_by, input_device_in, ip_in,
+    ip_is_loopback, is_forwarded, is_ipv4, masquerade,
+};
+use super::socket::Change;
+use crate::firewall::TableName;
+use netlink_packet_netfilter::nftables::{
+    ChainAttribute, ChainMessage, Hook, HookNumber, InetHookNumber, NfTablesMessage, RuleAttribute,
+    RuleMessage, SetAttribute, SetFlags, SetMessage, TableAttribute, TableMessage,
+};
+use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE};
+
+/// `nft`'s numbers of its types, which it needs to print what is in a set.
+const IPV4_ADDR: u32 = 7;
+const INET_PROTO: u32 = 12;
+const INET_SERVICE: u32 = 13;
+const IFNAME: u32 = 41;
+/// How far one type's number is shifted to make room for the next in a concatenation.
+const TYPE_BITS: u32 = 6;
+
+/// Everything that makes the table, in order.
+pub(super) fn changes(table: &TableName) -> Vec<Change> {
+    let mut changes = vec![Change::create(NfTablesMessage::NewTable(TableMessage {
+        attributes: vec![
+            TableAttribute::Name(table.to_string()),
+            TableAttribute::UserData(comment(&table.mark())),
+        ],
+    }))];
+    let sets = [
+        set(table, 1, "bridges", SetFlags::empty(), (IFNAME, 16)),
+        set(table, 2, "networks4", SetFlags::Interval, (IPV4_ADDR, 4)),
+        set(table, 3, "masquerade4", SetFlags::Interval, (IPV4_ADDR, 4)),
+        forward_map(table, 4, "forward4"),
+    ];
+    changes.extend(sets.into_iter().map(Change::create));
+    for chain in chains() {
+        changes.push(Change::create(chain.message(table)));
+        changes.extend(chain.rules.into_iter().map(|rule| Change {
+            message: rule_message(table, chain.name, rule),
+            flags: NLM_F_CREATE | NLM_F_APPEND,
+        }));
+    }
+    changes
+}
+
+/// Whether this table carries our mark.
+pub(super) fn is_marked(table: &TableName, message: &TableMessage) -> bool {
+    message.attributes.iter().any(|attribute| match attribute {
+        TableAttribute::UserData(bytes) => read_comment(bytes) == Some(table.mark().as_str()),
+        _ => false,
+    })
+}
+
+struct Chain {
+    name: &'static str,
+    kind: &'static str,
+    hook: InetHookNumber,
+    priority: i32,
+    rules: Vec<Vec<Expression>>,
+}
+
+fn chains() -> [Chain; 4] {
+    let forwards = || {
+        vec![rule([
+            &is_ipv4(),
+            &destination_is_local(),
+            &forward_by("forward4"),
+        ])]
+    };
+    [
+        Chain {
+            name: "guard",
+            kind: "filter",
+            hook: InetHookNumber::PreRouting,
+            priority: -300,
+            rules: [Ip::Source, Ip::Destination]
+                .map(|field| {
+                    rule([
+                        &is_ipv4(),
+                        &input_device_in("bridges"),
+                        &ip_is_loopback(field),
+                        &drop(),
+                    ])
+                })
+                .into(),
+        },
+        Chain {
+            name: "prerouting",
+            kind: "nat",
+            hook: InetHookNumber::PreRouting,
+            priority: -100,
+            rules: forwards(),
+        },
+        Chain {
+            name: "output",
+            kind: "nat",
+            hook: InetHookNumber::LocalOut,
+            priority: -100,
+            rules: forwards(),
+        },
+        Chain {
+            name: "postrouting",
+            kind: "nat",
+            hook: InetHookNumber::PostRouting,
+            priority: 100,
+            rules: vec![
+                rule([
+                    &is_ipv4(),
+                    &is_forwarded(),
+                    &ip_is_loopback(Ip::Source),
+                    &ip_in(Ip::Destination, In::Set, "networks4"),
+                    &masquerade(),
+                ]),
+                rule([
+                    &is_ipv4(),
+                    &is_forwarded(),
+                    &ip_in(Ip::Source, In::Set, "networks4"),
+                    &ip_in(Ip::Destination, In::Set, "networks4"),
+                    &masquerade(),
+                ]),
+                rule([
+                    &is_ipv4(),
+                    &ip_in(Ip::Source, In::Set, "masquerade4"),
+                    &ip_in(Ip::Destination, In::NotSet, "networks4"),
+                    &masquerade(),
+                ]),
+            ],
+        },
+    ]
+}
+
+impl Chain {
+    fn message(&self, table: &TableName) -> NfTablesMessage {
+        NfTablesMessage::NewChain(ChainMessage {
+            attributes: vec![
+                ChainAttribute::Table(table.to_string()),
+                ChainAttribute::Name(self.name.to_owned()),
+                ChainAttribute::Hook(vec![
+                    Hook::Number(HookNumber::Inet(self.hook)),
+                    // The field is a signed number in an unsigned one's clothes.
+                    Hook::Priority(self.priority.cast_unsigned()),
+                ]),
+                ChainAttribute::Type(self.kind.to_owned()),
+            ],
+        })
+    }
+}
+
+fn rule<const N: usize>(parts: [&[Expression]; N]) -> Vec<Expression> {
+    parts.concat()
+}
+
+fn rule_message(table: &TableName, chain: &str, rule: Vec<Expression>) -> NfTablesMessage {
+    NfTablesMessage::NewRule(RuleMessage {
+        attributes: vec![
+            RuleAttribute::Table(table.to_string()),
+            RuleAttribute::Chain(chain.to_owned()),
+            RuleAttribute::Expressions(rule),
+        ],
+    })
+}
+
+fn set(
+    table: &TableName,
+    id: u32,
+    name: &str,
+    flags: SetFlags,
+    (key_type, key_len): (u32, u32),
+) -> NfTablesMessage {
+    NfTablesMessage::NewSet(SetMessage {
+        attributes: vec![
+            SetAttribute::Table(table.to_string()),
+            SetAttribute::Name(name.to_owned()),
+            SetAttribute::Flags(flags),
+            SetAttribute::KeyType(key_type),
+            SetAttribute::KeyLen(key_len),
+            SetAttribute::Id(id),
+        ],
+    })
+}
+
+fn forward_map(table: &TableName, id: u32, name: &str) -> NfTablesMessage {
+    let key_type = INET_PROTO << TYPE_BITS | INET_SERVICE;
+    let mut map = set(table, id, name, SetFlags::Map, (key_type, 8));
+    if let NfTablesMessage::NewSet(map) = &mut map {
+        map.attributes.push(SetAttribute::DataType(
+            IPV4_ADDR << TYPE_BITS | INET_SERVICE,
+        ));
+        map.attributes.push(SetAttribute::DataLen(8));
+    }
+    map
+}

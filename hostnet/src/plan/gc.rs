@@ -1,0 +1,111 @@
+use super::{Plan, TeardownError, teardown};
+use crate::observed::Observed;
+use crate::tag::Subject;
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+/// What is there of ours and what of it nobody claims: a report, from which nothing follows by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Garbage {
+    /// Not alive and old enough.
+    pub orphans: Vec<Orphan>,
+    /// Not alive, but younger than the minimum age or of unknown age: it may be in the making.
+    pub young: Vec<Orphan>,
+    /// Alive, and there.
+    pub live: BTreeSet<Subject>,
+}
+
+/// A network or attachment of which something is there and which nobody claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Orphan {
+    /// What it is.
+    pub subject: Subject,
+    /// The names of its devices.
+    pub devices: Vec<String>,
+    /// How many elements it has in our table.
+    pub elements: usize,
+    /// How long ago its youngest device was made, if its devices say so.
+    pub age: Option<Duration>,
+}
+
+/// Finds what is ours, is there, and is not in `live`.
+///
+/// `live` must be everything that is alive, from the claims: a name that is missing there is called an
+/// orphan. A caller who does not know must not ask. `now` is the time since the Unix epoch.
+#[must_use]
+pub fn garbage(
+    observed: &Observed,
+    live: &BTreeSet<Subject>,
+    now: Duration,
+    minimum_age: Duration,
+) -> Garbage {
+    let mut report = Garbage {
+        orphans: Vec::new(),
+        young: Vec::new(),
+        live: BTreeSet::new(),
+    };
+    for subject in observed.subjects() {
+        if live.contains(&subject) {
+            report.live.insert(subject);
+            continue;
+        }
+        let orphan = describe(observed, subject, now);
+        // Devices come before elements and go after them, so elements alone are not in the making.
+        let old = match orphan.age {
+            Some(age) => age >= minimum_age,
+            None => orphan.devices.is_empty() || minimum_age.is_zero(),
+        };
+        if old {
+            report.orphans.push(orphan)
+        } else {
+            report.young.push(orphan)
+        }
+    }
+    report
+}
+
+impl Garbage {
+    /// The plan that removes the orphans, and only them.
+    ///
+    /// # Errors
+    /// When an orphaned network still has ports that stay.
+    pub fn teardown(&self, observed: &Observed) -> Result<Plan, TeardownError> {
+        let subjects = self
+            .orphans
+            .iter()
+            .map(|orphan| orphan.subject.clone())
+            .collect();
+        teardown(&subjects, observed)
+    }
+}
+
+fn describe(observed: &Observed, subject: Subject, now: Duration) -> Orphan {
+    let links: Vec<_> = observed
+        .our_links()
+        .filter(|(_, tag)| *tag.subject() == subject)
+        .map(|(link, _)| link)
+        .collect();
+    let youngest = links
+        .iter()
+        .map(|link| link.made)
+        .try_fold(Duration::ZERO, |latest, made| {
+            made.map(|made| latest.max(made))
+        });
+    let elements = observed
+        .table
+        .elements()
+        .filter(|(_, tag)| {
+            tag.is_some_and(|t| *t.owner() == observed.owner && *t.subject() == subject)
+        })
+        .count();
+    Orphan {
+        age: youngest
+            .filter(|_| !links.is_empty())
+            .map(|made| now.saturating_sub(made)),
+        devices: links.iter().map(|link| link.name.clone()).collect(),
+        elements,
+        subject,
+    }
+}

@@ -1,0 +1,68 @@
+//! From what is wanted and what is there to what is to be done: pure functions over data.
+
+mod build;
+mod gc;
+mod remove;
+
+pub use build::{PlanError, plan};
+pub(crate) use build::{attachment_tag, network_tag};
+pub use gc::{Garbage, Orphan, garbage};
+pub use remove::{TeardownError, teardown};
+
+use crate::op::Op;
+use core::fmt;
+
+/// Steps in the order they are to be carried out, as data.
+///
+/// `Display` prints one command a line, as `ip`, `nft` and `sysctl` would be told to do the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[must_use = "a plan does nothing until it is applied"]
+pub struct Plan {
+    pub(crate) kind: PlanKind,
+    pub(crate) ops: Vec<Op>,
+}
+
+/// What happens when a step fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum PlanKind {
+    /// Stop, and undo what was done.
+    Build,
+    /// Note the error and go on: each step stands alone.
+    Remove,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// How many steps there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// The steps.
+    #[must_use]
+    pub fn ops(&self) -> &[Op] {
+        &self.ops
+    }
+
+    /// What happens when a step fails.
+    #[must_use]
+    pub const fn kind(&self) -> PlanKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.ops.iter().try_for_each(|op| writeln!(f, "{op}"))
+    }
+}

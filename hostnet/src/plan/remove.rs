@@ -1,0 +1,106 @@
+use super::{Plan, PlanKind};
+use crate::firewall::TableName;
+use crate::observed::{Coverage, Observed, Table};
+use crate::op::Op;
+use crate::tag::{Role, Subject, Tag};
+use std::collections::BTreeSet;
+
+/// Why something cannot be torn down.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TeardownError {
+    /// A bridge that still has ports which are not torn down with it.
+    #[error("{network} still has {} on its bridge ({}); tear down or move them first", count(ports), ports.join(", "))]
+    InUse {
+        /// The network.
+        network: Subject,
+        /// The names of the devices on its bridge.
+        ports: Vec<String>,
+    },
+}
+
+/// What is to be done so that nothing of these subjects is left, in order: forwards, other elements, devices,
+/// and at last our table if nothing else is in it.
+///
+/// Every step stands alone, takes "not there" for success, and goes by the tags that were observed: what does not
+/// carry a tag of this owner is not in the plan, whatever it is called. What is not there is not in the plan either.
+///
+/// # Errors
+/// When a bridge has ports that are not torn down with it, foreign ones included.
+pub fn teardown(subjects: &BTreeSet<Subject>, observed: &Observed) -> Result<Plan, TeardownError> {
+    let chosen = |tag: &&Tag| tag.owner() == &observed.owner && subjects.contains(tag.subject());
+    check_ports(subjects, observed)?;
+
+    let table = TableName::new(observed.owner.clone());
+    let elements: Vec<_> = observed.table.elements().collect();
+    let mut ops: Vec<Op> = elements
+        .iter()
+        .filter_map(|(element, tag)| Some((*element, tag.filter(&chosen)?)))
+        .map(|(element, tag)| Op::RemoveElement {
+            table: table.clone(),
+            element: element.clone(),
+            tag: tag.clone(),
+        })
+        .collect();
+    // Forwards first, so that no packet finds its way to a guest that is being taken away.
+    ops.sort_by_key(
+        |op| !matches!(op, Op::RemoveElement { tag, .. } if tag.role() == Role::Forward),
+    );
+    let table_empties = ops.len() == elements.len();
+
+    let mut links: Vec<&Tag> = observed
+        .our_links()
+        .map(|(_, tag)| tag)
+        .filter(&chosen)
+        .collect();
+    links.sort_by_key(|tag| tag.role() == Role::Bridge);
+    ops.extend(
+        links
+            .into_iter()
+            .map(|tag| Op::DeleteLink { tag: tag.clone() }),
+    );
+
+    let everything = observed.coverage == Coverage::Everything;
+    if everything && table_empties && matches!(observed.table, Table::Ours(_)) {
+        ops.push(Op::RemoveTable { table });
+    }
+    Ok(Plan {
+        kind: PlanKind::Remove,
+        ops,
+    })
+}
+
+fn check_ports(subjects: &BTreeSet<Subject>, observed: &Observed) -> Result<(), TeardownError> {
+    let goes = |tag: &Option<Tag>| {
+        tag.as_ref()
+            .is_some_and(|t| t.owner() == &observed.owner && subjects.contains(t.subject()))
+    };
+    for (bridge, tag) in observed
+        .our_links()
+        .filter(|(_, tag)| tag.role() == Role::Bridge)
+    {
+        if !subjects.contains(tag.subject()) {
+            continue;
+        }
+        let ports: Vec<String> = observed
+            .links
+            .iter()
+            .filter(|port| port.master == Some(bridge.index) && !goes(&port.tag))
+            .map(|port| port.name.clone())
+            .collect();
+        if !ports.is_empty() {
+            return Err(TeardownError::InUse {
+                network: tag.subject().clone(),
+                ports,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn count(ports: &[String]) -> String {
+    match ports.len() {
+        1 => "a port".to_owned(),
+        n => format!("{n} ports"),
+    }
+}

@@ -1,0 +1,220 @@
+use super::network::is_unicast;
+use super::{AttachmentId, DeviceName, Forward, NetworkName, SpecError};
+use macaddr::MacAddr6;
+use std::net::Ipv4Addr;
+
+/// One VM's place on a network: its TAP, its addresses and the ports that lead to it.
+///
+/// ```
+/// use hostnet::{Attachment, AttachmentId, DeviceName, Forward, NetworkName};
+/// use std::num::NonZeroU16;
+///
+/// let attachment = Attachment::tap(
+///     AttachmentId::new("a1b2c3d4")?,
+///     NetworkName::new("default")?,
+///     DeviceName::new("tap_a1b2c3d4")?,
+///     "AA:FC:A1:B2:C3:D4".parse()?,
+///     "172.16.0.2".parse()?,
+/// )?
+/// .with_forward(Forward::tcp(NonZeroU16::new(22001).unwrap(), NonZeroU16::new(22).unwrap()));
+/// assert_eq!(attachment.host_mac().to_string(), "FE:FC:A1:B2:C3:D4");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Unchecked"))]
+pub struct Attachment {
+    id: AttachmentId,
+    generation: u64,
+    network: NetworkName,
+    tap: DeviceName,
+    tap_options: TapOptions,
+    mac: MacAddr6,
+    address: Ipv4Addr,
+    forwards: Vec<Forward>,
+}
+
+/// How the TAP is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
+pub struct TapOptions {
+    /// The user who may open the TAP without `CAP_NET_ADMIN`.
+    pub uid: Option<u32>,
+    /// The group whose members may open it.
+    pub gid: Option<u32>,
+    /// Whether several queues can be opened (`IFF_MULTI_QUEUE`).
+    pub multi_queue: bool,
+    /// Whether every frame carries a virtio header (`IFF_VNET_HDR`), as most VMMs want it.
+    pub vnet_hdr: bool,
+}
+
+impl TapOptions {
+    /// Lets this user open the TAP.
+    #[must_use]
+    pub const fn with_uid(mut self, uid: u32) -> Self {
+        self.uid = Some(uid);
+        self
+    }
+
+    /// Lets this group open the TAP.
+    #[must_use]
+    pub const fn with_gid(mut self, gid: u32) -> Self {
+        self.gid = Some(gid);
+        self
+    }
+
+    /// Allows several queues.
+    #[must_use]
+    pub const fn with_multi_queue(mut self) -> Self {
+        self.multi_queue = true;
+        self
+    }
+
+    /// Puts a virtio header in front of every frame.
+    #[must_use]
+    pub const fn with_vnet_hdr(mut self) -> Self {
+        self.vnet_hdr = true;
+        self
+    }
+}
+
+impl Attachment {
+    /// A TAP on the network's bridge for a guest with this MAC and address.
+    ///
+    /// # Errors
+    /// When the MAC is a group address or all zeros.
+    pub fn tap(
+        id: AttachmentId,
+        network: NetworkName,
+        tap: DeviceName,
+        mac: MacAddr6,
+        address: Ipv4Addr,
+    ) -> Result<Self, SpecError> {
+        if !is_unicast(mac) {
+            return Err(SpecError::GuestMac { id, mac });
+        }
+        Ok(Self {
+            id,
+            generation: 0,
+            network,
+            tap,
+            tap_options: TapOptions::default(),
+            mac,
+            address,
+            forwards: Vec::new(),
+        })
+    }
+
+    /// Which making of this attachment it is: the generation of the claim on its id. A device of another
+    /// generation is never taken for this one.
+    #[must_use]
+    pub const fn with_generation(mut self, generation: u64) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    /// Sets how the TAP is made.
+    #[must_use]
+    pub const fn with_tap_options(mut self, options: TapOptions) -> Self {
+        self.tap_options = options;
+        self
+    }
+
+    /// Adds a port forward.
+    #[must_use]
+    pub fn with_forward(mut self, forward: Forward) -> Self {
+        self.forwards.push(forward);
+        self
+    }
+
+    /// The attachment's id.
+    #[must_use]
+    pub const fn id(&self) -> &AttachmentId {
+        &self.id
+    }
+
+    /// The generation its devices carry.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The network it is on.
+    #[must_use]
+    pub const fn network(&self) -> &NetworkName {
+        &self.network
+    }
+
+    /// The TAP's device name.
+    #[must_use]
+    pub const fn tap_name(&self) -> &DeviceName {
+        &self.tap
+    }
+
+    /// How the TAP is made.
+    #[must_use]
+    pub const fn tap_options(&self) -> TapOptions {
+        self.tap_options
+    }
+
+    /// The guest's MAC.
+    #[must_use]
+    pub const fn mac(&self) -> MacAddr6 {
+        self.mac
+    }
+
+    /// The MAC of the TAP itself: the guest's with `FE` as its first byte.
+    ///
+    /// It must differ from the guest's, or the bridge would take the guest's frames for its own.
+    #[must_use]
+    pub const fn host_mac(&self) -> MacAddr6 {
+        let [first, b, c, d, e, f] = self.mac.into_array();
+        MacAddr6::new(if first == 0xFE { 0xFA } else { 0xFE }, b, c, d, e, f)
+    }
+
+    /// The guest's address.
+    #[must_use]
+    pub const fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// The ports of the host that lead to it.
+    #[must_use]
+    pub fn forwards(&self) -> &[Forward] {
+        &self.forwards
+    }
+}
+
+/// An attachment as it was written down, before it is checked.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+struct Unchecked {
+    id: AttachmentId,
+    #[serde(default)]
+    generation: u64,
+    network: NetworkName,
+    tap: DeviceName,
+    #[serde(default)]
+    tap_options: TapOptions,
+    mac: MacAddr6,
+    address: Ipv4Addr,
+    #[serde(default)]
+    forwards: Vec<Forward>,
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<Unchecked> for Attachment {
+    type Error = SpecError;
+
+    fn try_from(raw: Unchecked) -> Result<Self, SpecError> {
+        let attachment = Self::tap(raw.id, raw.network, raw.tap, raw.mac, raw.address)?;
+        Ok(Self {
+            generation: raw.generation,
+            tap_options: raw.tap_options,
+            forwards: raw.forwards,
+            ..attachment
+        })
+    }
+}

@@ -1,0 +1,326 @@
+use super::{Attachment, AttachmentId, DeviceName, Network, NetworkName, Owner, Protocol};
+use core::fmt;
+use core::num::NonZeroU16;
+use ipnet::Ipv4Net;
+use macaddr::MacAddr6;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// What one owner wants to be there: networks, and VMs attached to them.
+///
+/// It need not name everything the owner has: what is not named is left alone. Everything in it fits
+/// together, since [`add_network`](Self::add_network) and [`add_attachment`](Self::add_attachment) refuse what does not.
+///
+/// ```
+/// use hostnet::{Attachment, AttachmentId, Desired, DeviceName, Network, NetworkName, Owner};
+///
+/// let lan = NetworkName::new("default")?;
+/// let mut desired = Desired::new(Owner::new("demo")?);
+/// desired.add_network(Network::bridged(
+///     lan.clone(),
+///     DeviceName::new("br0")?,
+///     "172.16.0.1/16".parse()?,
+/// )?)?;
+/// desired.add_attachment(Attachment::tap(
+///     AttachmentId::new("a1b2c3d4")?,
+///     lan,
+///     DeviceName::new("tap_a1b2c3d4")?,
+///     "AA:FC:A1:B2:C3:D4".parse()?,
+///     "172.16.0.2".parse()?,
+/// )?)?;
+/// assert_eq!(desired.attachments().count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Unchecked", into = "Unchecked"))]
+pub struct Desired {
+    owner: Owner,
+    networks: BTreeMap<NetworkName, Network>,
+    attachments: BTreeMap<AttachmentId, Attachment>,
+    /// Who has what only one can have; filled from the two maps above, never more and never less.
+    taken: BTreeMap<Resource, String>,
+}
+
+/// Something on a host that only one network or attachment can have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Resource {
+    /// A device name.
+    Device(DeviceName),
+    /// A guest's address.
+    Address(Ipv4Addr),
+    /// A guest's MAC on one network.
+    Mac(NetworkName, MacAddr6),
+    /// A port of the host.
+    HostPort(Protocol, NonZeroU16),
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(name) => write!(f, "device name `{name}`"),
+            Self::Address(address) => write!(f, "address {address}"),
+            Self::Mac(network, mac) => write!(f, "MAC {mac} on network `{network}`"),
+            Self::HostPort(protocol, port) => write!(f, "host port {port}/{protocol}"),
+        }
+    }
+}
+
+/// Why a network or an attachment does not fit the rest of a [`Desired`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// Two networks of one name.
+    #[error("network `{name}` is there twice; give each its own name")]
+    DuplicateNetwork {
+        /// The name used twice.
+        name: NetworkName,
+    },
+    /// Two attachments of one id.
+    #[error("attachment `{id}` is there twice; give each its own id")]
+    DuplicateAttachment {
+        /// The id used twice.
+        id: AttachmentId,
+    },
+    /// One thing that only one of them can have.
+    #[error("{resource} is wanted by {holder} and by {refused}; give each its own")]
+    Duplicate {
+        /// What both want.
+        resource: Resource,
+        /// Who has it.
+        holder: String,
+        /// Who was refused it.
+        refused: String,
+    },
+    /// Two networks whose prefixes overlap.
+    #[error(
+        "{prefix} of network `{name}` overlaps {other_prefix} of network `{other}`; choose disjoint prefixes"
+    )]
+    OverlappingNetworks {
+        /// The refused network.
+        name: NetworkName,
+        /// Its prefix.
+        prefix: Ipv4Net,
+        /// The network that is there.
+        other: NetworkName,
+        /// Its prefix.
+        other_prefix: Ipv4Net,
+    },
+    /// The attachment's network is not named.
+    #[error(
+        "attachment `{id}` wants network `{network}`, which is not there; add the network first"
+    )]
+    UnknownNetwork {
+        /// The refused attachment.
+        id: AttachmentId,
+        /// The missing network.
+        network: NetworkName,
+    },
+    /// The address is not one a guest of that network can have.
+    #[error("attachment `{id}`: {address} is not a guest address of {prefix}; {hint}")]
+    Address {
+        /// The refused attachment.
+        id: AttachmentId,
+        /// Its address.
+        address: Ipv4Addr,
+        /// The network's prefix.
+        prefix: Ipv4Net,
+        /// What is wrong with it.
+        hint: &'static str,
+    },
+    /// A guest's MAC that is none.
+    #[error(
+        "attachment `{id}`: {mac} is no unicast MAC address; clear the lowest bit of its first byte"
+    )]
+    GuestMac {
+        /// The refused attachment.
+        id: AttachmentId,
+        /// The refused MAC.
+        mac: MacAddr6,
+    },
+}
+
+impl Desired {
+    /// Nothing wanted yet.
+    #[must_use]
+    pub const fn new(owner: Owner) -> Self {
+        Self {
+            owner,
+            networks: BTreeMap::new(),
+            attachments: BTreeMap::new(),
+            taken: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a network.
+    ///
+    /// # Errors
+    /// When its name or its bridge's is used already, or its prefix overlaps another's. Nothing is changed then.
+    pub fn add_network(&mut self, network: Network) -> Result<(), SpecError> {
+        if self.networks.contains_key(network.name()) {
+            return Err(SpecError::DuplicateNetwork {
+                name: network.name().clone(),
+            });
+        }
+        for other in self.networks.values() {
+            let (prefix, other_prefix) = (network.prefix(), other.prefix());
+            if prefix.contains(&other_prefix) || other_prefix.contains(&prefix) {
+                return Err(SpecError::OverlappingNetworks {
+                    name: network.name().clone(),
+                    prefix,
+                    other: other.name().clone(),
+                    other_prefix,
+                });
+            }
+        }
+        let bridge = Resource::Device(network.bridge().clone());
+        self.take(vec![bridge], &format!("network `{}`", network.name()))?;
+        self.networks.insert(network.name().clone(), network);
+        Ok(())
+    }
+
+    /// Adds an attachment.
+    ///
+    /// # Errors
+    /// When its network is not there, its address is not a guest's in that network, or its id, device
+    /// name, address, MAC or a host port is used already. Nothing is changed then.
+    pub fn add_attachment(&mut self, attachment: Attachment) -> Result<(), SpecError> {
+        let id = attachment.id();
+        if self.attachments.contains_key(id) {
+            return Err(SpecError::DuplicateAttachment { id: id.clone() });
+        }
+        let Some(network) = self.networks.get(attachment.network()) else {
+            return Err(SpecError::UnknownNetwork {
+                id: id.clone(),
+                network: attachment.network().clone(),
+            });
+        };
+        check_address(&attachment, network)?;
+        self.take(resources(&attachment), &format!("attachment `{id}`"))?;
+        self.attachments.insert(id.clone(), attachment);
+        Ok(())
+    }
+
+    /// Who it belongs to.
+    #[must_use]
+    pub const fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// The networks, by name.
+    pub fn networks(&self) -> impl Iterator<Item = &Network> {
+        self.networks.values()
+    }
+
+    /// The attachments, by id.
+    pub fn attachments(&self) -> impl Iterator<Item = &Attachment> {
+        self.attachments.values()
+    }
+
+    /// One network.
+    #[must_use]
+    pub fn network(&self, name: &NetworkName) -> Option<&Network> {
+        self.networks.get(name)
+    }
+
+    /// Takes all of `resources` for `holder`, or none.
+    fn take(&mut self, resources: Vec<Resource>, holder: &str) -> Result<(), SpecError> {
+        let taken = resources.iter().enumerate().find_map(|(i, resource)| {
+            let before = resources.iter().take(i).any(|earlier| earlier == resource);
+            let by = self
+                .taken
+                .get(resource)
+                .map(String::as_str)
+                .or(before.then_some(holder))?;
+            Some((resource.clone(), by.to_owned()))
+        });
+        if let Some((resource, by)) = taken {
+            return Err(SpecError::Duplicate {
+                resource,
+                holder: by,
+                refused: holder.to_owned(),
+            });
+        }
+        self.taken.extend(
+            resources
+                .into_iter()
+                .map(|resource| (resource, holder.to_owned())),
+        );
+        Ok(())
+    }
+}
+
+fn resources(attachment: &Attachment) -> Vec<Resource> {
+    let ports = attachment
+        .forwards()
+        .iter()
+        .map(|f| Resource::HostPort(f.protocol, f.host_port));
+    [
+        Resource::Device(attachment.tap_name().clone()),
+        Resource::Address(attachment.address()),
+        Resource::Mac(attachment.network().clone(), attachment.mac()),
+    ]
+    .into_iter()
+    .chain(ports)
+    .collect()
+}
+
+fn check_address(attachment: &Attachment, network: &Network) -> Result<(), SpecError> {
+    let (address, prefix) = (attachment.address(), network.prefix());
+    let hint = if !prefix.contains(&address) {
+        "take one inside the prefix"
+    } else if address == network.gateway().addr() {
+        "it is the gateway's"
+    } else if address == prefix.network() {
+        "it is the network's own"
+    } else if address == prefix.broadcast() {
+        "it is the broadcast address"
+    } else {
+        return Ok(());
+    };
+    Err(SpecError::Address {
+        id: attachment.id().clone(),
+        address,
+        prefix,
+        hint,
+    })
+}
+
+/// A desired state as it is written down.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Unchecked {
+    owner: Owner,
+    #[serde(default)]
+    networks: Vec<Network>,
+    #[serde(default)]
+    attachments: Vec<Attachment>,
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<Unchecked> for Desired {
+    type Error = SpecError;
+
+    fn try_from(raw: Unchecked) -> Result<Self, SpecError> {
+        let mut desired = Self::new(raw.owner);
+        raw.networks
+            .into_iter()
+            .try_for_each(|n| desired.add_network(n))?;
+        raw.attachments
+            .into_iter()
+            .try_for_each(|a| desired.add_attachment(a))?;
+        Ok(desired)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<Desired> for Unchecked {
+    fn from(desired: Desired) -> Self {
+        Self {
+            owner: desired.owner,
+            networks: desired.networks.into_values().collect(),
+            attachments: desired.attachments.into_values().collect(),
+        }
+    }
+}

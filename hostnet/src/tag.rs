@@ -1,0 +1,271 @@
+//! The tag that proves a device to be ours.
+
+use crate::spec::{AttachmentId, NameError, NetworkName, Owner};
+use core::fmt;
+use core::str::FromStr;
+
+/// What a device is a part of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum Subject {
+    /// A network.
+    Network(NetworkName),
+    /// One VM's attachment to a network.
+    Attachment(AttachmentId),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(name) => write!(f, "network `{name}`"),
+            Self::Attachment(id) => write!(f, "attachment `{id}`"),
+        }
+    }
+}
+
+/// Which part of its subject a device or element is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum Role {
+    /// The network's bridge.
+    Bridge,
+    /// The guest's TAP.
+    Tap,
+    /// A port forward: not a device, but an element of our map that carries the tag as its comment.
+    Forward,
+}
+
+impl Role {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Tap => "tap",
+            Self::Forward => "forward",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Who a device belongs to, what it is a part of, and which making of it this is.
+///
+/// The kernel keeps it as an *altname* of the device: unique in its namespace, untouched by a rename, and
+/// usable in place of the name, so that "delete the device with this tag" is one step in which no
+/// other device can be hit. The text is at most 127 bytes (`ALTIFNAMSIZ` less the closing NUL).
+///
+/// ```
+/// use hostnet::{AttachmentId, Owner, Role, Subject, Tag};
+///
+/// let tag = Tag::new(
+///     Owner::new("demo")?,
+///     Subject::Attachment(AttachmentId::new("a1b2c3d4")?),
+///     Role::Tap,
+///     7,
+/// );
+/// assert_eq!(tag.to_string(), "hostnet:demo:vm:a1b2c3d4:tap:7");
+/// assert_eq!("hostnet:demo:vm:a1b2c3d4:tap:7".parse(), Ok(tag));
+/// # Ok::<(), hostnet::NameError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
+pub struct Tag {
+    owner: Owner,
+    subject: Subject,
+    role: Role,
+    generation: u64,
+}
+
+/// Why a text is no tag.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TagError {
+    /// Not of the form `hostnet:OWNER:KIND:NAME:ROLE:GENERATION`.
+    #[error("`{0}` is no tag; a tag reads hostnet:OWNER:net|vm:NAME:ROLE:GENERATION")]
+    Form(String),
+    /// The owner or the subject's name is not a valid one.
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
+impl Tag {
+    const PREFIX: &str = "hostnet";
+
+    /// Puts a tag together.
+    #[must_use]
+    pub const fn new(owner: Owner, subject: Subject, role: Role, generation: u64) -> Self {
+        Self {
+            owner,
+            subject,
+            role,
+            generation,
+        }
+    }
+
+    /// Who the device belongs to.
+    #[must_use]
+    pub const fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// What the device is a part of.
+    #[must_use]
+    pub const fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Which of its subject's devices it is.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Which making of the subject it belongs to.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether both name the same device, whatever their generations.
+    #[must_use]
+    pub fn same_device(&self, other: &Self) -> bool {
+        (&self.owner, &self.subject, self.role) == (&other.owner, &other.subject, other.role)
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, name) = match &self.subject {
+            Subject::Network(name) => ("net", name.as_str()),
+            Subject::Attachment(id) => ("vm", id.as_str()),
+        };
+        let Self {
+            owner,
+            role,
+            generation,
+            ..
+        } = self;
+        write!(
+            f,
+            "{}:{owner}:{kind}:{name}:{role}:{generation:x}",
+            Self::PREFIX
+        )
+    }
+}
+
+impl FromStr for Tag {
+    type Err = TagError;
+
+    fn from_str(text: &str) -> Result<Self, TagError> {
+        let form = || TagError::Form(text.to_owned());
+        let mut parts = text.split(':');
+        let mut next = || parts.next().ok_or_else(form);
+        if next()? != Self::PREFIX {
+            return Err(form());
+        }
+        let owner = Owner::new(next()?)?;
+        let subject = match (next()?, next()?) {
+            ("net", name) => Subject::Network(NetworkName::new(name)?),
+            ("vm", id) => Subject::Attachment(AttachmentId::new(id)?),
+            _ => return Err(form()),
+        };
+        let role = match next()? {
+            "bridge" => Role::Bridge,
+            "tap" => Role::Tap,
+            "forward" => Role::Forward,
+            _ => return Err(form()),
+        };
+        let digits = next()?;
+        let generation = u64::from_str_radix(digits, 16).map_err(|_not_hex| form())?;
+        // One text per tag: no leading zeros, signs or capitals, nothing after it.
+        if parts.next().is_some() || digits != format!("{generation:x}") {
+            return Err(form());
+        }
+        Ok(Self {
+            owner,
+            subject,
+            role,
+            generation,
+        })
+    }
+}
+
+impl TryFrom<String> for Tag {
+    type Error = TagError;
+
+    fn try_from(text: String) -> Result<Self, TagError> {
+        text.parse()
+    }
+}
+
+impl From<Tag> for String {
+    fn from(tag: Tag) -> Self {
+        tag.to_string()
+    }
+}
+
+/// The link group that devices of this owner are born in, before they carry their tag.
+///
+/// A device that has the group, the kind and the very name that was asked for, and no tag, is one whose
+/// making was cut short. The group alone proves nothing.
+#[must_use]
+pub(crate) fn birth_group(owner: &Owner) -> u32 {
+    let hash = fnv1a(owner.as_str().as_bytes());
+    // The upper half of the range, which nothing else is known to number from.
+    let [a, b, c, d, ..] = hash.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d]) | 0x8000_0000
+}
+
+/// 64-bit FNV-1a: small, stable for ever, and needed only to spread short names.
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_tag_fits_an_altname() {
+        let tag = Tag::new(
+            Owner::new(&"o".repeat(Owner::MAX_LEN)).unwrap(),
+            Subject::Network(NetworkName::new(&"n".repeat(NetworkName::MAX_LEN)).unwrap()),
+            Role::Bridge,
+            u64::MAX,
+        );
+        assert!(tag.to_string().len() <= 127, "{}", tag.to_string().len());
+        assert_eq!(tag.to_string().parse(), Ok(tag));
+    }
+
+    #[test]
+    fn only_the_exact_form_is_a_tag() {
+        "hostnet:o:vm:a:tap:0".parse::<Tag>().unwrap();
+        for bad in [
+            "",
+            "hostnet",
+            "other:o:vm:a:tap:0",
+            "hostnet:o:vm:a:tap",
+            "hostnet:o:vm:a:tap:0:1",
+            "hostnet:o:vm:a:tap:00",
+            "hostnet:o:vm:a:tap:+1",
+            "hostnet:o:vm:a:tap:A",
+            "hostnet:o:vm:a:tap:10000000000000000",
+            "hostnet:o:vm:a:bond:0",
+            "hostnet:o:host:a:tap:0",
+            "hostnet:O:vm:a:tap:0",
+            "hostnet:o:vm::tap:0",
+        ] {
+            bad.parse::<Tag>().unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Plans on the real kernel: made, found again, mended, undone.
+
+use crate::world::{
+    Outcome, Stranger, block_on, desired, id, lan, network, owned, port, snapshot, subjects, tests,
+    vm,
+};
+use hostnet::{
+    ApplyError, Attachment, Cause, Desired, DeviceName, Element, Errno, Forward, Host, Op, Plan,
+    Protocol, Step, TapOptions, plan,
+};
+use std::sync::{Arc, Mutex};
+
+tests![
+    everything_is_made_and_a_second_apply_changes_nothing,
+    teardown_leaves_nothing,
+    what_a_stranger_changed_is_mended,
+    a_changed_wish_moves_its_forwards,
+    every_failing_step_leaves_the_host_as_before,
+    two_vms_cannot_have_one_port,
+    a_tap_can_be_opened_once_by_its_user,
+    one_host_serves_many_tasks,
+];
+
+fn everything_is_made_and_a_second_apply_changes_nothing() -> Outcome {
+    let host = owned("demo");
+    let desired = desired("demo", 3);
+    block_on(host.ensure(&desired))?;
+
+    let observed = snapshot(&host);
+    let bridge = observed.link_named("br0").expect("the bridge");
+    assert_eq!(bridge.kind, "bridge");
+    assert_eq!(bridge.mac, Some(network().mac()));
+    assert!(bridge.up);
+    assert_eq!(
+        bridge.addresses,
+        ["172.16.0.1/16".parse()?],
+        "and no IPv6 address of its own"
+    );
+    for n in 0..3 {
+        let tap = observed
+            .link_named(vm(n).tap_name().as_str())
+            .expect("the TAP");
+        assert_eq!(tap.kind, "tun");
+        assert_eq!(tap.mac, Some(vm(n).host_mac()));
+        assert_eq!(tap.master, Some(bridge.index));
+        assert!(tap.up && tap.made.is_some());
+    }
+    assert_eq!(observed.table.elements().count(), 3 + 3);
+    assert_eq!(observed.subjects(), subjects(&desired));
+
+    // Seen whole or only by name, there is nothing left to do.
+    assert_eq!(block_on(host.ensure(&desired))?.steps, 0);
+    assert!(plan(&desired, &block_on(host.observe())?)?.is_empty());
+    assert_eq!(snapshot(&host), observed);
+    Ok(())
+}
+
+fn teardown_leaves_nothing() -> Outcome {
+    let host = owned("demo");
+    let before = snapshot(&host);
+    let desired = desired("demo", 3);
+    block_on(host.ensure(&desired))?;
+
+    // One VM first: the others and the network stay.
+    let one = [hostnet::Subject::Attachment(id("a1b2c301"))].into();
+    block_on(host.remove(&one))?;
+    let rest = block_on(host.observe())?;
+    assert!(rest.link_named("tap_a1b2c301").is_none());
+    assert!(rest.link_named("tap_a1b2c300").is_some());
+    assert_eq!(rest.table.elements().count(), 3 + 2);
+
+    block_on(host.remove(&subjects(&desired)))?;
+    assert_eq!(snapshot(&host), before);
+    assert_eq!(
+        block_on(host.remove(&subjects(&desired)))?.steps,
+        0,
+        "not there is success"
+    );
+    Ok(())
+}
+
+fn what_a_stranger_changed_is_mended() -> Outcome {
+    let host = owned("demo");
+    let desired = desired("demo", 1);
+    block_on(host.ensure(&desired))?;
+    let good = snapshot(&host);
+
+    block_on(async {
+        let stranger = Stranger::new();
+        stranger.rename("tap_a1b2c300", "mine").await?;
+        stranger.rename("br0", "br7").await?;
+        Ok::<_, Box<dyn std::error::Error>>(())
+    })?;
+    assert_ne!(snapshot(&host), good);
+    block_on(host.ensure(&desired))?;
+    assert_eq!(snapshot(&host), good);
+
+    block_on(async { Stranger::new().delete("tap_a1b2c300").await })?;
+    block_on(host.ensure(&desired))?;
+    let mended = snapshot(&host);
+    assert!(
+        mended
+            .link_named("tap_a1b2c300")
+            .is_some_and(|tap| tap.up && tap.master.is_some())
+    );
+    Ok(())
+}
+
+fn a_changed_wish_moves_its_forwards() -> Outcome {
+    let host = owned("demo");
+    block_on(host.ensure(&desired("demo", 1)))?;
+    let moved = |guest_port| {
+        let mut desired = Desired::new(host.owner().clone());
+        desired.add_network(network())?;
+        let bare = Attachment::tap(
+            id("a1b2c300"),
+            lan(),
+            vm(0).tap_name().clone(),
+            vm(0).mac(),
+            vm(0).address(),
+        )?;
+        let udp = Forward::new(Protocol::Udp, port(22001), port(53));
+        let tcp = Forward::tcp(port(22001), port(guest_port));
+        desired.add_attachment(bare.with_forward(tcp).with_forward(udp))?;
+        Ok::<_, Box<dyn std::error::Error>>(desired)
+    };
+    block_on(host.ensure(&moved(2222)?))?;
+    let observed = block_on(host.observe())?;
+    let forwards: Vec<_> = observed
+        .table
+        .elements()
+        .filter(|(element, _)| matches!(element, Element::Forward { .. }))
+        .map(|(element, _)| element.to_string())
+        .collect();
+    assert_eq!(
+        forwards,
+        [
+            "forward tcp 22001 -> 172.16.0.2:2222",
+            "forward udp 22001 -> 172.16.0.2:53"
+        ]
+    );
+    Ok(())
+}
+
+/// Each step in turn is made to fail by taking away, at the last moment, what it stands on or by putting something
+/// in its way; where the kernel offers no such thing to a stranger, the in-memory kernel's tests cover the step.
+fn every_failing_step_leaves_the_host_as_before() -> Outcome {
+    let host = owned("demo");
+    let desired = desired("demo", 2);
+    let before = snapshot(&host);
+    let whole = plan(&desired, &block_on(host.observe())?)?;
+    let mut provoked = 0;
+    for fatal in 0..whole.len() {
+        if !provoke(&host, &whole, fatal)? {
+            continue;
+        }
+        provoked += 1;
+        let after = snapshot(&host);
+        let names = |o: &hostnet::Observed| -> Vec<_> {
+            o.our_links().map(|(l, _)| l.name.clone()).collect()
+        };
+        assert_eq!(
+            Vec::<String>::new(),
+            names(&after),
+            "step {fatal} left devices"
+        );
+        assert_eq!(after.table, before.table, "step {fatal} left rules");
+        // What the stranger put in the way is the stranger's to take away.
+        block_on(async {
+            let stranger = Stranger::new();
+            for link in after.links.iter().filter(|link| link.kind == "bridge") {
+                stranger.delete(&link.name).await?;
+            }
+            Ok::<_, Box<dyn std::error::Error>>(())
+        })?;
+        assert_eq!(snapshot(&host), before, "step {fatal}");
+    }
+    assert!(provoked >= 4, "only {provoked} steps were made to fail");
+    Ok(())
+}
+
+/// Applies the plan while a stranger works against its step `fatal`; says whether there was something to do.
+fn provoke(host: &Host, plan: &Plan, fatal: usize) -> Result<bool, Box<dyn std::error::Error>> {
+    enum Against {
+        Take(DeviceName),
+        Remove(&'static str),
+    }
+    let against = match plan.ops().get(fatal) {
+        Some(Op::CreateBridge { name, .. } | Op::CreateTap { name, .. }) => {
+            Against::Take(name.clone())
+        }
+        Some(Op::AddAddress { .. }) => Against::Remove("br0"),
+        Some(Op::AttachPort { port, .. }) if port.to_string().contains("a1b2c300") => {
+            Against::Remove("tap_a1b2c300")
+        }
+        Some(Op::AttachPort { .. }) => Against::Remove("tap_a1b2c301"),
+        _ => return Ok(false),
+    };
+    let failed = Arc::new(Mutex::new(false));
+    let seen = Arc::clone(&failed);
+    let progress = move |step: Step<'_>| match step {
+        Step::Starting(n, _) if n == fatal => block_on(async {
+            let stranger = Stranger::new();
+            match &against {
+                Against::Take(name) => stranger.add_bridge(name.as_str()).await,
+                Against::Remove(name) => stranger.delete(name).await,
+            }
+            .expect("the stranger's change");
+        }),
+        Step::Failed(n, _) => *seen.lock().expect("no panic") = n == fatal,
+        _ => {}
+    };
+    let error = block_on(host.apply_with(plan, progress)).expect_err("the step must fail");
+    assert!(
+        matches!(error, ApplyError::Undone { step, .. } if step == fatal),
+        "{error}"
+    );
+    assert!(*failed.lock().expect("no panic"));
+    Ok(true)
+}
+
+fn two_vms_cannot_have_one_port() -> Outcome {
+    let host = owned("demo");
+    block_on(host.ensure(&desired("demo", 1)))?;
+    // A second program of the same owner that does not know of the first VM.
+    let mut other = Desired::new(host.owner().clone());
+    other.add_network(network())?;
+    let second = Attachment::tap(
+        id("ffffffff"),
+        lan(),
+        DeviceName::new("tap_ffffffff")?,
+        vm(9).mac(),
+        vm(9).address(),
+    )?;
+    other.add_attachment(second.with_forward(Forward::tcp(port(22001), port(22))))?;
+    let error = block_on(host.ensure(&other))
+        .expect_err("the port is taken")
+        .to_string();
+    assert!(
+        error.contains("hostnet:demo:vm:a1b2c300:forward:0"),
+        "{error}"
+    );
+
+    // The same found out by the kernel: the plan was made before the port was taken.
+    let stale = {
+        let fresh = owned("demo");
+        block_on(fresh.remove(&[hostnet::Subject::Attachment(id("a1b2c300"))].into()))?;
+        let stale = plan(&other, &block_on(fresh.observe())?)?;
+        block_on(fresh.ensure(&desired("demo", 1)))?;
+        stale
+    };
+    let before = snapshot(&host);
+    match block_on(host.apply(&stale)) {
+        Err(ApplyError::Undone { error, .. }) => {
+            assert!(
+                matches!(&error.cause, Cause::PortTaken { by: Some(by) } if by.contains("a1b2c300"))
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(snapshot(&host), before);
+    Ok(())
+}
+
+fn a_tap_can_be_opened_once_by_its_user() -> Outcome {
+    let host = owned("demo");
+    block_on(host.ensure(&desired("demo", 1)))?;
+    let first = hostnet::open_tap(vm(0).tap_name(), TapOptions::default())?;
+    match hostnet::open_tap(vm(0).tap_name(), TapOptions::default()) {
+        Err(hostnet::TapError::Refused(error)) => assert_eq!(error.errno(), Some(Errno::EBUSY)),
+        other => panic!("{other:?}"),
+    }
+    drop(first);
+    hostnet::open_tap(vm(0).tap_name(), TapOptions::default())?;
+
+    let missing = DeviceName::new("tap_missing")?;
+    let error = hostnet::open_tap(&missing, TapOptions::default()).expect_err("not there");
+    assert!(
+        matches!(error, hostnet::TapError::Missing { .. }),
+        "{error}"
+    );
+    assert!(
+        snapshot(&host).link_named("tap_missing").is_none(),
+        "and none was made"
+    );
+    Ok(())
+}
+
+fn one_host_serves_many_tasks() -> Outcome {
+    let host = owned("demo");
+    block_on(host.ensure(&desired("demo", 0)))?;
+    block_on(async {
+        let tasks: Vec<_> = (0..16)
+            .map(|n| {
+                let host = host.clone();
+                tokio::spawn(async move {
+                    let mut one = Desired::new(host.owner().clone());
+                    one.add_network(network())?;
+                    one.add_attachment(vm(n))?;
+                    host.ensure(&one).await?;
+                    Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("no panic").expect("made");
+        }
+    });
+    assert!(plan(&desired("demo", 16), &block_on(host.observe())?)?.is_empty());
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! After a crash at any point: what is there says itself what it is.
+
+use crate::world::{
+    Outcome, Stranger, block_on, desired, id, owned, snapshot, subjects, tests, vm,
+};
+use core::time::Duration;
+use hostnet::{Coverage, EnsureError, PlanError, Step, Subject, garbage, plan};
+use netlink_packet_netfilter::nftables::{NfTablesMessage, TableAttribute, TableMessage};
+use netlink_packet_netfilter::none::ControlMessage;
+use netlink_packet_netfilter::{
+    NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
+};
+use rtnetlink::packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+tests![
+    a_plan_cut_short_anywhere_is_finished_or_removed,
+    garbage_needs_a_live_set_and_an_age,
+    a_bridge_without_its_tag_is_made_anew,
+    another_generation_is_not_taken_for_this_one,
+    the_table_goes_only_when_it_is_empty,
+    what_was_deleted_meanwhile_is_no_error,
+];
+
+/// A thread that ends in the middle of a plan leaves what a killed process leaves.
+fn a_plan_cut_short_anywhere_is_finished_or_removed() -> Outcome {
+    let desired = desired("demo", 2);
+    let empty = snapshot(&owned("demo"));
+    let steps = plan(&desired, &empty)?.len();
+    for cut in 0..=steps {
+        for finish in [false, true] {
+            let victim = owned("demo");
+            let whole = plan(&desired, &block_on(victim.observe())?)?;
+            let died = catch_unwind(AssertUnwindSafe(|| {
+                block_on(victim.apply_with(&whole, move |step| match step {
+                    Step::Starting(n, _) if n == cut => std::panic::resume_unwind(Box::new("cut")),
+                    _ => {}
+                }))
+            }));
+            assert!(
+                died.is_ok_and(|result| result.is_err() == (cut < steps)),
+                "at step {cut}"
+            );
+
+            let heir = owned("demo");
+            if finish {
+                block_on(heir.ensure(&desired))?;
+                assert!(
+                    plan(&desired, &block_on(heir.observe())?)?.is_empty(),
+                    "cut at {cut}"
+                );
+            }
+            let found = block_on(heir.observe())?;
+            let report = garbage(&found, &BTreeSet::new(), Duration::MAX, Duration::ZERO);
+            block_on(heir.apply(&report.teardown(&found)?))?;
+            assert_eq!(snapshot(&heir), empty, "cut at {cut}");
+        }
+    }
+    Ok(())
+}
+
+fn garbage_needs_a_live_set_and_an_age() -> Outcome {
+    let host = owned("demo");
+    let desired = desired("demo", 3);
+    block_on(host.ensure(&desired))?;
+    let observed = block_on(host.observe())?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+
+    let mut live = subjects(&desired);
+    let report = garbage(&observed, &live, now, Duration::ZERO);
+    assert!(report.orphans.is_empty() && report.young.is_empty());
+    assert_eq!(report.live, live);
+
+    live.remove(&Subject::Attachment(id("a1b2c301")));
+    let report = garbage(&observed, &live, now, Duration::from_secs(3600));
+    assert!(report.orphans.is_empty(), "made this minute: {report:?}");
+    assert_eq!(report.young.len(), 1);
+
+    let later = now + Duration::from_secs(3601);
+    let report = garbage(&observed, &live, later, Duration::from_secs(3600));
+    assert_eq!(report.orphans.len(), 1);
+    assert_eq!(report.orphans[0].devices, ["tap_a1b2c301"]);
+    assert_eq!(report.orphans[0].elements, 1);
+    assert!(
+        report.orphans[0]
+            .age
+            .is_some_and(|age| age >= Duration::from_secs(3600))
+    );
+
+    block_on(host.apply(&report.teardown(&observed)?))?;
+    let after = block_on(host.observe())?;
+    assert_eq!(after.subjects(), live);
+    Ok(())
+}
+
+fn a_bridge_without_its_tag_is_made_anew() -> Outcome {
+    let host = owned("demo");
+    let desired = desired("demo", 1);
+    block_on(host.ensure(&desired))?;
+    block_on(host.remove(&[Subject::Attachment(id("a1b2c300"))].into()))?;
+    // As if the crash had come between the bridge's birth and its tag.
+    block_on(async {
+        Stranger::new()
+            .untag("br0", "hostnet:demo:net:default:bridge:0")
+            .await
+    })?;
+    let half = block_on(host.observe())?
+        .link_named("br0")
+        .expect("there")
+        .index;
+    block_on(host.ensure(&desired))?;
+    let observed = block_on(host.observe())?;
+    assert_eq!(observed.coverage, Coverage::Everything);
+    assert_ne!(observed.link_named("br0").expect("there").index, half);
+    assert!(plan(&desired, &observed)?.is_empty());
+    Ok(())
+}
+
+fn another_generation_is_not_taken_for_this_one() -> Outcome {
+    let host = owned("demo");
+    block_on(host.ensure(&desired("demo", 1)))?;
+    let mut next = hostnet::Desired::new(host.owner().clone());
+    next.add_network(crate::world::network())?;
+    next.add_attachment(vm(0).with_generation(1))?;
+    let whole = block_on(host.observe())?;
+    assert!(matches!(
+        plan(&next, &whole),
+        Err(PlanError::OtherGeneration {
+            found: 0,
+            wanted: 1,
+            ..
+        })
+    ));
+    // Seen only by name, the older one is in the way all the same.
+    match block_on(host.ensure(&next)) {
+        Err(EnsureError::Plan(_)) => {}
+        other => panic!("{other:?}"),
+    }
+    block_on(host.remove(&[Subject::Attachment(id("a1b2c300"))].into()))?;
+    block_on(host.ensure(&next))?;
+    Ok(())
+}
+
+fn the_table_goes_only_when_it_is_empty() -> Outcome {
+    let host = owned("demo");
+    let desired = desired("demo", 1);
+    block_on(host.ensure(&desired))?;
+    let observed = block_on(host.observe())?;
+    let teardown = hostnet::teardown(&subjects(&desired), &observed)?;
+    // Between the plan and its last step somebody of the same owner makes a VM of another network.
+    let mut late = hostnet::Desired::new(host.owner().clone());
+    late.add_network(hostnet::Network::bridged(
+        hostnet::NetworkName::new("late")?,
+        hostnet::DeviceName::new("br1")?,
+        "10.0.0.1/24".parse()?,
+    )?)?;
+    block_on(host.ensure(&late))?;
+    block_on(host.apply(&teardown))?;
+    let after = block_on(host.observe())?;
+    assert_eq!(after.subjects(), subjects(&late));
+    assert!(plan(&late, &after)?.is_empty());
+    Ok(())
+}
+
+fn what_was_deleted_meanwhile_is_no_error() -> Outcome {
+    let host = owned("demo");
+    let before = snapshot(&host);
+    let desired = desired("demo", 1);
+    block_on(host.ensure(&desired))?;
+    let teardown = hostnet::teardown(&subjects(&desired), &block_on(host.observe())?)?;
+    block_on(async {
+        let stranger = Stranger::new();
+        stranger.delete("tap_a1b2c300").await?;
+        stranger.delete("br0").await
+    })?;
+    block_on(host.apply(&teardown))?;
+    assert_eq!(snapshot(&host), before);
+    Ok(())
+}
+
+/// Makes a table as another program would.
+pub(crate) fn add_unmarked_table(name: &str) -> Outcome {
+    let mut socket = Socket::new(NETLINK_NETFILTER)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    let table = TableMessage {
+        attributes: vec![TableAttribute::Name(name.to_owned())],
+    };
+    let inet = NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0);
+    let batch = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, 10);
+    let messages: [(NetfilterHeader, NetfilterMessageInner, u16); 3] = [
+        (batch.clone(), ControlMessage::BatchBegin.into(), 0),
+        (
+            inet,
+            NfTablesMessage::NewTable(table).into(),
+            NLM_F_CREATE | NLM_F_ACK,
+        ),
+        (batch, ControlMessage::BatchEnd.into(), 0),
+    ];
+    let mut bytes = Vec::new();
+    for (header, inner, flags) in messages {
+        let mut netlink = NetlinkHeader::default();
+        netlink.flags = NLM_F_REQUEST | flags;
+        let message = NetfilterMessage::new(header, inner);
+        let mut message = NetlinkMessage::new(netlink, NetlinkPayload::InnerMessage(message));
+        message.finalize();
+        let start = bytes.len();
+        bytes.resize(start + message.buffer_len(), 0);
+        message.serialize(&mut bytes[start..]);
+    }
+    socket.send(&bytes, 0)?;
+    let (answer, _) = socket.recv_from_full()?;
+    assert_eq!(answer[16..20], [0; 4], "the table was not made");
+    Ok(())
+}

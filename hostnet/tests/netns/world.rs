@@ -1,0 +1,195 @@
+//! What the kernel tests share.
+
+use futures_util::TryStreamExt as _;
+use hostnet::{
+    Attachment, AttachmentId, Desired, DeviceName, Forward, Host, Network, NetworkName, Observed,
+    Owner, Protocol, Sandbox, Subject, TapError, TapOptions,
+};
+use libtest_mimic::Failed;
+use rtnetlink::{LinkBridge, LinkUnspec, LinkVeth};
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::future::Future;
+use std::num::NonZeroU16;
+
+pub(crate) type Outcome = Result<(), Box<dyn Error>>;
+
+pub(crate) struct Test {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn() -> Outcome,
+}
+
+/// Makes the table of a module's tests, named after their functions.
+macro_rules! tests {
+    ($($name:ident),+ $(,)?) => {
+        pub(crate) const TESTS: &[crate::world::Test] = &[$(crate::world::Test {
+            name: concat!(module_path!(), "::", stringify!($name)),
+            run: $name,
+        }),+];
+    };
+}
+pub(crate) use tests;
+
+/// What this machine lacks, if anything.
+pub(crate) fn lacking() -> Option<String> {
+    let probe = DeviceName::new("hostnet-probe").expect("a valid name");
+    match hostnet::open_tap(&probe, TapOptions::default()) {
+        Err(TapError::Refused(error)) => Some(error.to_string()),
+        _ => None,
+    }
+}
+
+pub(crate) fn in_fresh_netns(sandbox: &Sandbox, run: fn() -> Outcome) -> Result<(), Failed> {
+    sandbox.fresh_netns()?;
+    assert!(
+        !sandbox.netns()?.is_same(sandbox.outside())?,
+        "this is the machine's own network"
+    );
+    let links = block_on(async { owned("guard").observe().await })?.links;
+    let others: Vec<_> = links.iter().filter(|l| l.up && l.name != "lo").collect();
+    assert!(others.is_empty(), "not a fresh namespace: {others:?}");
+    run().map_err(|error| Failed::from(error.to_string()))
+}
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+pub(crate) fn owned(owner: &str) -> Host {
+    Host::open(Owner::new(owner).expect("a valid owner")).expect("a namespace of our own")
+}
+
+pub(crate) fn port(number: u16) -> NonZeroU16 {
+    NonZeroU16::new(number).expect("not zero")
+}
+
+pub(crate) fn lan() -> NetworkName {
+    NetworkName::new("default").expect("a valid name")
+}
+
+pub(crate) fn id(text: &str) -> AttachmentId {
+    AttachmentId::new(text).expect("a valid id")
+}
+
+pub(crate) fn network() -> Network {
+    let bridge = DeviceName::new("br0").expect("a valid name");
+    let gateway = "172.16.0.1/16".parse().expect("a prefix");
+    Network::bridged(lan(), bridge, gateway)
+        .expect("a network")
+        .with_masquerade()
+}
+
+/// The `n`-th VM, from 0: `tap_a1b2c300`, 172.16.0.2, host port 22001 to 22, and so on.
+pub(crate) fn vm(n: u8) -> Attachment {
+    let id = format!("a1b2c3{n:02x}");
+    Attachment::tap(
+        AttachmentId::new(&id).expect("a valid id"),
+        lan(),
+        DeviceName::new(&format!("tap_{id}")).expect("a valid name"),
+        [0xAA, 0xFC, 0xA1, 0xB2, 0xC3, n].into(),
+        [172, 16, 0, n + 2].into(),
+    )
+    .expect("an attachment")
+    .with_forward(Forward::new(
+        Protocol::Tcp,
+        port(22001 + u16::from(n)),
+        port(22),
+    ))
+}
+
+pub(crate) fn desired(owner: &str, vms: u8) -> Desired {
+    let mut desired = Desired::new(Owner::new(owner).expect("a valid owner"));
+    desired.add_network(network()).expect("a network that fits");
+    for n in 0..vms {
+        desired
+            .add_attachment(vm(n))
+            .expect("an attachment that fits");
+    }
+    desired
+}
+
+pub(crate) fn subjects(desired: &Desired) -> BTreeSet<Subject> {
+    let networks = desired
+        .networks()
+        .map(|n| Subject::Network(n.name().clone()));
+    let vms = desired
+        .attachments()
+        .map(|a| Subject::Attachment(a.id().clone()));
+    networks.chain(vms).collect()
+}
+
+/// What is there, less what the kernel counts up by itself.
+pub(crate) fn snapshot(host: &Host) -> Observed {
+    let mut observed = block_on(host.observe()).expect("an observation");
+    // Shared with everybody in the namespace, so it is not set back.
+    observed.ip_forward = true;
+    observed
+}
+
+/// Somebody else on the same host, with a netlink socket of its own.
+pub(crate) struct Stranger(rtnetlink::Handle);
+
+impl Stranger {
+    /// Must be called inside a runtime.
+    pub(crate) fn new() -> Self {
+        let (connection, handle, _) = rtnetlink::new_connection().expect("a netlink socket");
+        tokio::spawn(connection);
+        Self(handle)
+    }
+
+    pub(crate) async fn add_bridge(&self, name: &str) -> Outcome {
+        Ok(self
+            .0
+            .link()
+            .add(LinkBridge::new(name).build())
+            .execute()
+            .await?)
+    }
+
+    pub(crate) async fn add_veth(&self, name: &str, peer: &str) -> Outcome {
+        Ok(self
+            .0
+            .link()
+            .add(LinkVeth::new(name, peer).build())
+            .execute()
+            .await?)
+    }
+
+    pub(crate) async fn rename(&self, from: &str, to: &str) -> Outcome {
+        let index = self.index(from).await?;
+        let message = LinkUnspec::new_with_index(index).name(to).build();
+        Ok(self.0.link().set(message).execute().await?)
+    }
+
+    pub(crate) async fn delete(&self, name: &str) -> Outcome {
+        let index = self.index(name).await?;
+        Ok(self.0.link().del(index).execute().await?)
+    }
+
+    /// Takes the tag off a device, so that nothing shows whose it was.
+    pub(crate) async fn untag(&self, name: &str, tag: &str) -> Outcome {
+        let index = self.index(name).await?;
+        Ok(self
+            .0
+            .link()
+            .property_del(index)
+            .alt_ifname(&[tag])
+            .execute()
+            .await?)
+    }
+
+    pub(crate) async fn set_master(&self, name: &str, bridge: &str) -> Outcome {
+        let (port, bridge) = (self.index(name).await?, self.index(bridge).await?);
+        let message = LinkUnspec::new_with_index(port).controller(bridge).build();
+        Ok(self.0.link().set(message).execute().await?)
+    }
+
+    async fn index(&self, name: &str) -> Result<u32, Box<dyn Error>> {
+        let mut links = self.0.link().get().match_name(name.to_owned()).execute();
+        let link = links.try_next().await?.ok_or("no such device")?;
+        Ok(link.header.index)
+    }
+}
