@@ -207,6 +207,8 @@ impl Nft {
             let rows = answers.iter().flat_map(rows);
             elements.extend(element::read(set, rows.collect())?);
         }
+        // The kernel tells them in the order of its hash.
+        elements.sort();
         Ok(elements)
     }
 
