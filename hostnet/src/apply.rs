@@ -87,18 +87,9 @@ pub(crate) fn run(
                 let done = plan.ops.get(..i).unwrap_or_default();
                 let left = undo(backend, done);
                 return Err(if left.is_empty() {
-                    ApplyError::Undone {
-                        step: i,
-                        steps,
-                        error,
-                    }
+                    ApplyError::Undone { step: i, steps, error }
                 } else {
-                    ApplyError::Left {
-                        step: i,
-                        steps,
-                        error,
-                        left,
-                    }
+                    ApplyError::Left { step: i, steps, error, left }
                 });
             }
         }
@@ -112,17 +103,9 @@ pub(crate) fn run(
 
 /// Undoes these steps, last first, each on its own; returns what could not be undone.
 fn undo(backend: &mut dyn Backend, done: &[Op]) -> Vec<OpError> {
-    done.iter()
-        .rev()
-        .filter_map(Op::inverse)
-        .filter_map(|op| backend.execute(&op).err())
-        .collect()
+    done.iter().rev().filter_map(Op::inverse).filter_map(|op| backend.execute(&op).err()).collect()
 }
 
 fn list(errors: &[OpError]) -> String {
-    errors
-        .iter()
-        .map(OpError::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
+    errors.iter().map(OpError::to_string).collect::<Vec<_>>().join("; ")
 }

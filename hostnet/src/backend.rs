@@ -76,10 +76,7 @@ impl NeighbourState {
     /// Whether the address was seen at the MAC, now or lately.
     #[must_use]
     pub const fn is_valid(self) -> bool {
-        matches!(
-            self,
-            Self::Reachable | Self::Stale | Self::Delay | Self::Probe | Self::Permanent
-        )
+        matches!(self, Self::Reachable | Self::Stale | Self::Delay | Self::Probe | Self::Permanent)
     }
 }
 

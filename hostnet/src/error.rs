@@ -107,10 +107,7 @@ pub enum Cause {
 
 impl From<Errno> for Cause {
     fn from(errno: Errno) -> Self {
-        Self::Errno {
-            errno,
-            message: None,
-        }
+        Self::Errno { errno, message: None }
     }
 }
 
@@ -166,10 +163,7 @@ pub struct OpError {
 
 impl OpError {
     pub(crate) fn new(doing: impl Into<String>, cause: impl Into<Cause>) -> Self {
-        Self {
-            doing: doing.into(),
-            cause: cause.into(),
-        }
+        Self { doing: doing.into(), cause: cause.into() }
     }
 
     /// The kernel's error number, if that is the cause.

@@ -87,9 +87,7 @@ impl Fake {
     /// # Errors
     /// When the name is taken.
     pub fn add_foreign(&self, name: &DeviceName, kind: &str) -> Result<(), Errno> {
-        self.world()
-            .add(name, kind, MacAddr6::new(2, 0, 0, 0, 0, 1), 0)
-            .map(drop)
+        self.world().add(name, kind, MacAddr6::new(2, 0, 0, 0, 0, 1), 0).map(drop)
     }
 
     /// Renames a device, as somebody else might.
@@ -107,9 +105,7 @@ impl Fake {
 
     /// Lets a neighbour be known on a device.
     pub fn add_neighbour(&self, device: &DeviceName, neighbour: Neighbour) {
-        self.world()
-            .neighbours
-            .push((device.to_string(), neighbour));
+        self.world().neighbours.push((device.to_string(), neighbour));
     }
 
     /// Sets the time that new devices say they were made at, since the Unix epoch.
@@ -142,12 +138,7 @@ impl Backend for Fake {
             },
             links: world.state.links.values().filter(wanted).cloned().collect(),
             table: table.map_or(Table::Absent, |elements| {
-                Table::Ours(
-                    elements
-                        .iter()
-                        .map(|(e, t)| (e.clone(), Some(t.clone())))
-                        .collect(),
-                )
+                Table::Ours(elements.iter().map(|(e, t)| (e.clone(), Some(t.clone()))).collect())
             }),
             ip_forward: world.ip_forward,
         })
@@ -162,16 +153,10 @@ impl Backend for Fake {
 
     fn neighbours(&mut self, device: &Tag) -> Result<Vec<Neighbour>, OpError> {
         let mut world = self.world();
-        let link = world
-            .tagged(device)
-            .map_err(|cause| OpError::new("read the neighbours", cause))?;
+        let link =
+            world.tagged(device).map_err(|cause| OpError::new("read the neighbours", cause))?;
         let name = link.name.clone();
-        Ok(world
-            .neighbours
-            .iter()
-            .filter(|(on, _)| *on == name)
-            .map(|(_, n)| *n)
-            .collect())
+        Ok(world.neighbours.iter().filter(|(on, _)| *on == name).map(|(_, n)| *n).collect())
     }
 }
 
@@ -195,30 +180,16 @@ impl World {
                     self.state.tables.remove(table);
                 }
             }
-            Op::CreateBridge {
-                name,
-                mac,
-                mtu,
-                tag,
-            } => {
+            Op::CreateBridge { name, mac, mtu, tag } => {
                 self.create(name, "bridge", *mac, *mtu, tag)?.up = true;
             }
-            Op::CreateTap {
-                name,
-                mac,
-                mtu,
-                tag,
-                ..
-            } => {
+            Op::CreateTap { name, mac, mtu, tag, .. } => {
                 self.create(name, "tun", *mac, *mtu, tag)?;
             }
             Op::TagHalfMade { name, tag } => {
                 let link = self.named(name.as_str()).ok_or(Cause::Missing)?;
                 if !link.is_half_made(tag.owner(), "bridge") {
-                    return Err(Cause::NameTaken {
-                        name: name.to_string(),
-                        by: link.describe(),
-                    });
+                    return Err(Cause::NameTaken { name: name.to_string(), by: link.describe() });
                 }
                 link.tag = Some(tag.clone());
             }
@@ -237,16 +208,8 @@ impl World {
                 link.addresses.push(*address);
             }
             Op::RemoveAddress { tag, address } => self.remove_address(tag, *address),
-            Op::AddElement {
-                table,
-                element,
-                tag,
-            } => self.add_element(table, element, tag)?,
-            Op::RemoveElement {
-                table,
-                element,
-                tag,
-            } => {
+            Op::AddElement { table, element, tag } => self.add_element(table, element, tag)?,
+            Op::RemoveElement { table, element, tag } => {
                 let elements = self.state.tables.get_mut(table);
                 if let Some(elements) = elements.filter(|e| e.get(element) == Some(tag)) {
                     elements.remove(element);
@@ -274,16 +237,10 @@ impl World {
         tag: &Tag,
     ) -> Result<&mut Link, Cause> {
         if let Some(other) = self.named(name.as_str()) {
-            return Err(Cause::NameTaken {
-                name: name.to_string(),
-                by: other.describe(),
-            });
+            return Err(Cause::NameTaken { name: name.to_string(), by: other.describe() });
         }
         if let Ok(other) = self.tagged(tag) {
-            return Err(Cause::NameTaken {
-                name: tag.to_string(),
-                by: other.describe(),
-            });
+            return Err(Cause::NameTaken { name: tag.to_string(), by: other.describe() });
         }
         let made = self.now;
         let link = self.add(name, kind, mac, birth_group(tag.owner()))?;
@@ -322,12 +279,7 @@ impl World {
 
     fn attach(&mut self, port: &Tag, bridge: &Tag) -> Result<(), Cause> {
         let bridge = self.tagged(bridge)?.index;
-        let ports = self
-            .state
-            .links
-            .values()
-            .filter(|link| link.master == Some(bridge))
-            .count();
+        let ports = self.state.links.values().filter(|link| link.master == Some(bridge)).count();
         let link = self.tagged(port)?;
         if link.master != Some(bridge) && ports >= MAX_PORTS {
             return Err(Errno::EXFULL.into());
@@ -341,10 +293,7 @@ impl World {
         if let LinkChange::Name { to, .. } = change
             && let Some(other) = self.named(to.as_str())
         {
-            return Err(Cause::NameTaken {
-                name: to.to_string(),
-                by: other.describe(),
-            });
+            return Err(Cause::NameTaken { name: to.to_string(), by: other.describe() });
         }
         let link = self.tagged(tag)?;
         match change {
@@ -373,9 +322,7 @@ impl World {
         match elements.iter().find(|(other, _)| other.same_key(element)) {
             Some((other, by)) if other == element && by == tag => {}
             Some((_, by)) => {
-                return Err(Cause::PortTaken {
-                    by: Some(by.to_string()),
-                });
+                return Err(Cause::PortTaken { by: Some(by.to_string()) });
             }
             None => {
                 elements.insert(element.clone(), tag.clone());
@@ -390,8 +337,6 @@ impl World {
 
     fn tagged(&mut self, tag: &Tag) -> Result<&mut Link, Cause> {
         let mut links = self.state.links.values_mut();
-        links
-            .find(|link| link.tag.as_ref() == Some(tag))
-            .ok_or(Cause::Missing)
+        links.find(|link| link.tag.as_ref() == Some(tag)).ok_or(Cause::Missing)
     }
 }

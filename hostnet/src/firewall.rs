@@ -114,16 +114,8 @@ impl Element {
     pub fn same_key(&self, other: &Self) -> bool {
         match (self, other) {
             (
-                Self::Forward {
-                    protocol: a,
-                    host_port: b,
-                    ..
-                },
-                Self::Forward {
-                    protocol: c,
-                    host_port: d,
-                    ..
-                },
+                Self::Forward { protocol: a, host_port: b, .. },
+                Self::Forward { protocol: c, host_port: d, .. },
             ) => (a, b) == (c, d),
             _ => self == other,
         }
@@ -134,21 +126,17 @@ impl Element {
         match self {
             Self::Bridge(name) => format!("\"{name}\""),
             Self::Network(prefix) | Self::Masquerade(prefix) => prefix.to_string(),
-            Self::Forward {
-                protocol,
-                host_port,
-                ..
-            } => format!("{protocol} . {host_port}"),
+            Self::Forward { protocol, host_port, .. } => format!("{protocol} . {host_port}"),
         }
     }
 
     /// The whole element as `nft` writes it.
     pub(crate) fn with_comment(&self, tag: &Tag) -> String {
-        let mut text = format!("{} comment \"{tag}\"", self.key());
-        if let Self::Forward { to, .. } = self {
-            text.push_str(&format!(" : {} . {}", to.ip(), to.port()));
+        let key = format!("{} comment \"{tag}\"", self.key());
+        match self {
+            Self::Forward { to, .. } => format!("{key} : {} . {}", to.ip(), to.port()),
+            _ => key,
         }
-        text
     }
 }
 
@@ -158,11 +146,7 @@ impl fmt::Display for Element {
             Self::Bridge(name) => write!(f, "bridge {name}"),
             Self::Network(prefix) => write!(f, "network {prefix}"),
             Self::Masquerade(prefix) => write!(f, "masquerade {prefix}"),
-            Self::Forward {
-                protocol,
-                host_port,
-                to,
-            } => {
+            Self::Forward { protocol, host_port, to } => {
                 write!(f, "forward {protocol} {host_port} -> {to}")
             }
         }

@@ -128,13 +128,12 @@ impl Host {
     /// When the kernel cannot be asked.
     pub async fn observe_for(&self, desired: &Desired) -> Result<Observed, OpError> {
         let owner = desired.owner();
-        let bridges = desired
-            .networks()
-            .map(|n| (network_tag(owner, n.name()), n.bridge().clone()));
-        let taps = desired
+        let bridges =
+            desired.networks().map(|n| (network_tag(owner, n.name()), n.bridge().clone()));
+        let tap_devices = desired
             .attachments()
             .map(|a| (attachment_tag(owner, a, Role::Tap), a.tap_name().clone()));
-        let (tags, names) = bridges.chain(taps).unzip();
+        let (tags, names) = bridges.chain(tap_devices).unzip();
         self.observe_scope(Scope::Named { tags, names }).await
     }
 
@@ -156,9 +155,7 @@ impl Host {
         mut progress: impl FnMut(Step<'_>) + Send + 'static,
     ) -> Result<Applied, ApplyError> {
         let plan = plan.clone();
-        let result = self
-            .run(move |backend| apply::run(backend, &plan, &mut progress))
-            .await;
+        let result = self.run(move |backend| apply::run(backend, &plan, &mut progress)).await;
         result.unwrap_or(Err(ApplyError::Closed))
     }
 
@@ -194,9 +191,7 @@ impl Host {
 
     async fn observe_scope(&self, scope: Scope) -> Result<Observed, OpError> {
         let owner = self.owner.clone();
-        let result = self
-            .run(move |backend| backend.observe(&owner, &scope))
-            .await;
+        let result = self.run(move |backend| backend.observe(&owner, &scope)).await;
         result.unwrap_or_else(|| Err(OpError::new("look at the namespace", Cause::Closed)))
     }
 
@@ -221,19 +216,17 @@ impl Host {
     ) -> Result<Self, OpenError> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let (opened, outcome) = mpsc::sync_channel(1);
-        thread::Builder::new()
-            .name("hostnet".to_owned())
-            .spawn(move || match open() {
-                Ok(mut backend) => {
-                    let _ = opened.send(Ok(()));
-                    while let Ok(job) = queue.recv() {
-                        job(&mut backend);
-                    }
+        thread::Builder::new().name("hostnet".to_owned()).spawn(move || match open() {
+            Ok(mut backend) => {
+                let _ = opened.send(Ok(()));
+                while let Ok(job) = queue.recv() {
+                    job(&mut backend);
                 }
-                Err(error) => {
-                    let _ = opened.send(Err(error));
-                }
-            })?;
+            }
+            Err(error) => {
+                let _ = opened.send(Err(error));
+            }
+        })?;
         outcome.recv().map_err(io::Error::other)??;
         Ok(Self { owner, jobs })
     }
@@ -241,8 +234,6 @@ impl Host {
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host")
-            .field("owner", &self.owner)
-            .finish_non_exhaustive()
+        f.debug_struct("Host").field("owner", &self.owner).finish_non_exhaustive()
     }
 }

@@ -116,9 +116,7 @@ impl Observed {
     /// The device that carries exactly this tag.
     #[must_use]
     pub fn link(&self, tag: &Tag) -> Option<&Link> {
-        self.links
-            .iter()
-            .find(|link| link.tag.as_ref() == Some(tag))
+        self.links.iter().find(|link| link.tag.as_ref() == Some(tag))
     }
 
     /// The device that has this name now.
@@ -136,11 +134,7 @@ impl Link {
 
     /// What it is, for an error message.
     pub(crate) fn describe(&self) -> String {
-        let kind = if self.kind.is_empty() {
-            "hardware"
-        } else {
-            &self.kind
-        };
+        let kind = if self.kind.is_empty() { "hardware" } else { &self.kind };
         match &self.tag {
             Some(tag) => format!("the {kind} device `{}` tagged {tag}", self.name),
             None => format!("a foreign {kind} device (index {})", self.index),

@@ -176,46 +176,31 @@ impl Op {
             Self::EnableForwarding | Self::RemoveTable { .. } | Self::DeleteLink { .. } => {
                 return None;
             }
-            Self::CreateTable { table } => Self::RemoveTable {
-                table: table.clone(),
-            },
+            Self::CreateTable { table } => Self::RemoveTable { table: table.clone() },
             Self::CreateBridge { tag, .. }
             | Self::TagHalfMade { tag, .. }
             | Self::CreateTap { tag, .. } => Self::DeleteLink { tag: tag.clone() },
-            Self::AttachPort { port, bridge } => Self::DetachPort {
-                port: port.clone(),
-                bridge: bridge.clone(),
-            },
-            Self::DetachPort { port, bridge } => Self::AttachPort {
-                port: port.clone(),
-                bridge: bridge.clone(),
-            },
-            Self::SetLink { tag, change } => Self::SetLink {
-                tag: tag.clone(),
-                change: change.inverse(),
-            },
-            Self::AddAddress { tag, address } => Self::RemoveAddress {
-                tag: tag.clone(),
-                address: *address,
-            },
-            Self::RemoveAddress { tag, address } => Self::AddAddress {
-                tag: tag.clone(),
-                address: *address,
-            },
-            Self::AddElement {
-                table,
-                element,
-                tag,
-            } => Self::RemoveElement {
+            Self::AttachPort { port, bridge } => {
+                Self::DetachPort { port: port.clone(), bridge: bridge.clone() }
+            }
+            Self::DetachPort { port, bridge } => {
+                Self::AttachPort { port: port.clone(), bridge: bridge.clone() }
+            }
+            Self::SetLink { tag, change } => {
+                Self::SetLink { tag: tag.clone(), change: change.inverse() }
+            }
+            Self::AddAddress { tag, address } => {
+                Self::RemoveAddress { tag: tag.clone(), address: *address }
+            }
+            Self::RemoveAddress { tag, address } => {
+                Self::AddAddress { tag: tag.clone(), address: *address }
+            }
+            Self::AddElement { table, element, tag } => Self::RemoveElement {
                 table: table.clone(),
                 element: element.clone(),
                 tag: tag.clone(),
             },
-            Self::RemoveElement {
-                table,
-                element,
-                tag,
-            } => Self::AddElement {
+            Self::RemoveElement { table, element, tag } => Self::AddElement {
                 table: table.clone(),
                 element: element.clone(),
                 tag: tag.clone(),
@@ -230,12 +215,7 @@ impl fmt::Display for Op {
             Self::EnableForwarding => f.write_str("sysctl -w net.ipv4.ip_forward=1"),
             Self::CreateTable { table } => write!(f, "nft -f - <<'EOF'\n{}EOF", table.ruleset()),
             Self::RemoveTable { table } => write!(f, "nft delete table inet {table}"),
-            Self::CreateBridge {
-                name,
-                mac,
-                mtu,
-                tag,
-            } => {
+            Self::CreateBridge { name, mac, mtu, tag } => {
                 let group = birth_group(tag.owner());
                 write!(
                     f,
@@ -250,13 +230,7 @@ impl fmt::Display for Op {
             Self::TagHalfMade { name, tag } => {
                 write!(f, "ip link property add dev {name} altname '{tag}'")
             }
-            Self::CreateTap {
-                name,
-                mac,
-                mtu,
-                options,
-                tag,
-            } => {
+            Self::CreateTap { name, mac, mtu, options, tag } => {
                 write!(f, "ip tuntap add dev {name} mode tap")?;
                 if let Some(uid) = options.uid {
                     write!(f, " user {uid}")?;
@@ -265,11 +239,7 @@ impl fmt::Display for Op {
                     write!(f, " group {gid}")?;
                 }
                 f.write_str(if options.vnet_hdr { " vnet_hdr" } else { "" })?;
-                f.write_str(if options.multi_queue {
-                    " multi_queue"
-                } else {
-                    ""
-                })?;
+                f.write_str(if options.multi_queue { " multi_queue" } else { "" })?;
                 write!(f, "\nip link property add dev {name} altname '{tag}'")?;
                 write!(f, "\nip link set {name} address {mac}{}", Mtu(*mtu))
             }
@@ -288,11 +258,7 @@ impl fmt::Display for Op {
             Self::RemoveAddress { tag, address } => {
                 write!(f, "ip address del {address} dev '{tag}'")
             }
-            Self::AddElement {
-                table,
-                element,
-                tag,
-            } => write!(
+            Self::AddElement { table, element, tag } => write!(
                 f,
                 "nft add element inet {table} {} {{ {} }}",
                 element.set(),

@@ -102,12 +102,7 @@ impl Tag {
     /// Puts a tag together.
     #[must_use]
     pub const fn new(owner: Owner, subject: Subject, role: Role, generation: u64) -> Self {
-        Self {
-            owner,
-            subject,
-            role,
-            generation,
-        }
+        Self { owner, subject, role, generation }
     }
 
     /// Who the device belongs to.
@@ -147,17 +142,8 @@ impl fmt::Display for Tag {
             Subject::Network(name) => ("net", name.as_str()),
             Subject::Attachment(id) => ("vm", id.as_str()),
         };
-        let Self {
-            owner,
-            role,
-            generation,
-            ..
-        } = self;
-        write!(
-            f,
-            "{}:{owner}:{kind}:{name}:{role}:{generation:x}",
-            Self::PREFIX
-        )
+        let Self { owner, role, generation, .. } = self;
+        write!(f, "{}:{owner}:{kind}:{name}:{role}:{generation:x}", Self::PREFIX)
     }
 }
 
@@ -189,12 +175,7 @@ impl FromStr for Tag {
         if parts.next().is_some() || digits != format!("{generation:x}") {
             return Err(form());
         }
-        Ok(Self {
-            owner,
-            subject,
-            role,
-            generation,
-        })
+        Ok(Self { owner, subject, role, generation })
     }
 }
 

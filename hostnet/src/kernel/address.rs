@@ -10,14 +10,9 @@ use std::net::IpAddr;
 pub(super) fn add(netlink: &mut Netlink, index: u32, address: IpNet) -> Result<(), Refusal> {
     let mut message = message(index, address);
     if let IpNet::V4(address) = address {
-        message
-            .attributes
-            .push(AddressAttribute::Broadcast(address.broadcast()));
+        message.attributes.push(AddressAttribute::Broadcast(address.broadcast()));
     }
-    netlink.request(
-        RouteNetlinkMessage::NewAddress(message),
-        NLM_F_CREATE | NLM_F_EXCL,
-    )
+    netlink.request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
 }
 
 /// Takes an address from a device.
@@ -32,7 +27,7 @@ pub(super) fn list(
 ) -> Result<Vec<(u32, IpNet)>, Refusal> {
     let mut request = AddressMessage::default();
     request.header.index = index.unwrap_or(0);
-    let messages = netlink.dump(RouteNetlinkMessage::GetAddress(request))?;
+    let messages = netlink.dump(&RouteNetlinkMessage::GetAddress(request))?;
     Ok(messages
         .iter()
         .filter_map(|message| match message {
@@ -50,12 +45,8 @@ fn message(index: u32, address: IpNet) -> AddressMessage {
     };
     message.header.prefix_len = address.prefix_len();
     message.header.index = index;
-    message
-        .attributes
-        .push(AddressAttribute::Local(address.addr()));
-    message
-        .attributes
-        .push(AddressAttribute::Address(address.addr()));
+    message.attributes.push(AddressAttribute::Local(address.addr()));
+    message.attributes.push(AddressAttribute::Address(address.addr()));
     message
 }
 

@@ -24,10 +24,7 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     pub(crate) fn open() -> std::io::Result<Self> {
-        Ok(Self {
-            route: Netlink::open(NETLINK_ROUTE)?,
-            nft: Nft::open()?,
-        })
+        Ok(Self { route: Netlink::open(NETLINK_ROUTE)?, nft: Nft::open()? })
     }
 
     fn links(&mut self, scope: &Scope) -> Result<Vec<Link>, Refusal> {
@@ -67,22 +64,12 @@ impl Kernel {
     }
 
     fn create_bridge(&mut self, op: &Op) -> Result<(), Cause> {
-        let Op::CreateBridge {
-            name,
-            mac,
-            mtu,
-            tag,
-        } = op
-        else {
+        let Op::CreateBridge { name, mac, mtu, tag } = op else {
             return Ok(());
         };
         link::create_bridge(&mut self.route, name, *mac, *mtu, tag)
             .map_err(|refusal| self.name_taken(name, refusal))?;
-        let setup = Setup {
-            mac: None,
-            mtu: None,
-            route_localnet: true,
-        };
+        let setup = Setup { mac: None, mtu: None, route_localnet: true };
         let finished = link::set_up(&mut self.route, At::Name(name.as_str()), setup, now())
             .and_then(|()| link::tag(&mut self.route, At::Name(name.as_str()), tag));
         if let Err(refusal) = finished {
@@ -97,35 +84,18 @@ impl Kernel {
     }
 
     fn create_tap(&mut self, op: &Op) -> Result<(), Cause> {
-        let Op::CreateTap {
-            name,
-            mac,
-            mtu,
-            options,
-            tag,
-        } = op
-        else {
+        let Op::CreateTap { name, mac, mtu, options, tag } = op else {
             return Ok(());
         };
         // Until `persist` the device goes with its descriptor, whatever fails and wherever we are killed.
         let tap = NewTap::create(name, *options).map_err(|cause| match cause {
-            Cause::Errno {
-                errno: Errno::EBUSY | Errno::EEXIST | Errno::EINVAL,
-                ..
-            } => {
-                let refusal = Refusal::Kernel {
-                    errno: Errno::EEXIST,
-                    message: None,
-                };
+            Cause::Errno { errno: Errno::EBUSY | Errno::EEXIST | Errno::EINVAL, .. } => {
+                let refusal = Refusal::Kernel { errno: Errno::EEXIST, message: None };
                 self.name_taken(name, refusal)
             }
             other => other,
         })?;
-        let setup = Setup {
-            mac: Some(*mac),
-            mtu: *mtu,
-            route_localnet: false,
-        };
+        let setup = Setup { mac: Some(*mac), mtu: *mtu, route_localnet: false };
         link::set_up(&mut self.route, At::Name(name.as_str()), setup, now())?;
         link::tag(&mut self.route, At::Name(name.as_str()), tag)
             .map_err(|refusal| self.tag_taken(tag, refusal))?;
@@ -136,10 +106,7 @@ impl Kernel {
         let at = At::Name(name.as_str());
         let link = link::find(&mut self.route, at)?.ok_or(Cause::Missing)?;
         if !link.is_half_made(tag.owner(), "bridge") {
-            return Err(Cause::NameTaken {
-                name: name.to_string(),
-                by: link.describe(),
-            });
+            return Err(Cause::NameTaken { name: name.to_string(), by: link.describe() });
         }
         let tagged = link::tag(&mut self.route, At::Index(link.index), tag);
         tagged.map_err(|refusal| self.tag_taken(tag, refusal))
@@ -164,9 +131,7 @@ impl Kernel {
 
     /// The index of the link that has this tag.
     fn index(&mut self, tag: &Tag) -> Result<u32, Cause> {
-        Ok(link::find(&mut self.route, At::Tag(tag))?
-            .ok_or(Cause::Missing)?
-            .index)
+        Ok(link::find(&mut self.route, At::Tag(tag))?.ok_or(Cause::Missing)?.index)
     }
 
     /// Says who has a name that the kernel refused as taken.
@@ -174,10 +139,7 @@ impl Kernel {
         if refusal.errno() == Some(Errno::EEXIST)
             && let Ok(Some(link)) = link::find(&mut self.route, At::Name(name.as_str()))
         {
-            return Cause::NameTaken {
-                name: name.to_string(),
-                by: link.describe(),
-            };
+            return Cause::NameTaken { name: name.to_string(), by: link.describe() };
         }
         refusal.into()
     }
@@ -187,10 +149,7 @@ impl Kernel {
         if refusal.errno() == Some(Errno::EEXIST)
             && let Ok(Some(link)) = link::find(&mut self.route, At::Tag(tag))
         {
-            return Cause::NameTaken {
-                name: tag.to_string(),
-                by: link.describe(),
-            };
+            return Cause::NameTaken { name: tag.to_string(), by: link.describe() };
         }
         refusal.into()
     }
@@ -207,10 +166,7 @@ impl Backend for Kernel {
                 Scope::Named { .. } => Coverage::Named,
             },
             links: self.links(scope).map_err(doing("read the devices"))?,
-            table: self
-                .nft
-                .observe(&table)
-                .map_err(doing("read the firewall table"))?,
+            table: self.nft.observe(&table).map_err(doing("read the firewall table"))?,
             ip_forward: sysctl::ip_forward().map_err(doing("read net.ipv4.ip_forward"))?,
         })
     }
@@ -237,16 +193,8 @@ impl Backend for Kernel {
                 Err(Cause::Missing) => Ok(()),
                 Err(cause) => Err(cause),
             },
-            Op::AddElement {
-                table,
-                element,
-                tag,
-            } => self.nft.add(table, element, tag),
-            Op::RemoveElement {
-                table,
-                element,
-                tag,
-            } => self.nft.remove(table, element, tag),
+            Op::AddElement { table, element, tag } => self.nft.add(table, element, tag),
+            Op::RemoveElement { table, element, tag } => self.nft.remove(table, element, tag),
             Op::DeleteLink { tag } => gone_is_fine(link::delete(route, At::Tag(tag))),
         };
         result.map_err(|cause| OpError::new(first_line(op), cause))
@@ -254,9 +202,7 @@ impl Backend for Kernel {
 
     fn neighbours(&mut self, device: &Tag) -> Result<Vec<Neighbour>, OpError> {
         let doing = || format!("read the neighbours of {device}");
-        let index = self
-            .index(device)
-            .map_err(|cause| OpError::new(doing(), cause))?;
+        let index = self.index(device).map_err(|cause| OpError::new(doing(), cause))?;
         neighbour::list(&mut self.route, index).map_err(|refusal| refusal.doing(doing()))
     }
 }
@@ -275,17 +221,12 @@ fn missing(refusal: Refusal) -> Cause {
 
 fn gone_is_fine(result: Result<(), Refusal>) -> Result<(), Cause> {
     match result {
-        Err(Refusal::Kernel {
-            errno: Errno::ENODEV | Errno::EADDRNOTAVAIL,
-            ..
-        }) => Ok(()),
+        Err(Refusal::Kernel { errno: Errno::ENODEV | Errno::EADDRNOTAVAIL, .. }) => Ok(()),
         other => Ok(other?),
     }
 }
 
 /// The time since the Unix epoch.
 fn now() -> Duration {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

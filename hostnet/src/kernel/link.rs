@@ -49,17 +49,12 @@ impl At<'_> {
 
 /// Finds one link.
 pub(super) fn find(netlink: &mut Netlink, at: At<'_>) -> Result<Option<Link>, Refusal> {
-    let message = at
-        .message(LinkMessageBuilder::<LinkUnspec>::default())
-        .build();
+    let message = at.message(LinkMessageBuilder::<LinkUnspec>::default()).build();
     // The statistics are most of an answer's bytes.
     match netlink.get(RouteNetlinkMessage::GetLink(without_statistics(message))) {
         Ok(RouteNetlinkMessage::NewLink(message)) => Ok(Some(parse(&message))),
         Ok(_) => Err(Refusal::Unreadable("not a link".to_owned())),
-        Err(Refusal::Kernel {
-            errno: Errno::ENODEV,
-            ..
-        }) => Ok(None),
+        Err(Refusal::Kernel { errno: Errno::ENODEV, .. }) => Ok(None),
         Err(refusal) => Err(refusal),
     }
 }
@@ -67,7 +62,7 @@ pub(super) fn find(netlink: &mut Netlink, at: At<'_>) -> Result<Option<Link>, Re
 /// All links.
 pub(super) fn list(netlink: &mut Netlink) -> Result<Vec<Link>, Refusal> {
     let message = without_statistics(LinkMessage::default());
-    let messages = netlink.dump(RouteNetlinkMessage::GetLink(message))?;
+    let messages = netlink.dump(&RouteNetlinkMessage::GetLink(message))?;
     Ok(messages
         .iter()
         .filter_map(|message| match message {
@@ -98,10 +93,7 @@ pub(super) fn create_bridge(
     if let Some(mtu) = mtu {
         message = message.mtu(mtu);
     }
-    netlink.request(
-        RouteNetlinkMessage::NewLink(message.build()),
-        NLM_F_CREATE | NLM_F_EXCL,
-    )
+    netlink.request(RouteNetlinkMessage::NewLink(message.build()), NLM_F_CREATE | NLM_F_EXCL)
 }
 
 /// How a link of ours is set up before it is tagged.
@@ -141,25 +133,18 @@ pub(super) fn tag(netlink: &mut Netlink, at: At<'_>, tag: &Tag) -> Result<(), Re
     let property = LinkAttribute::PropList(vec![Prop::AltIfName(tag.to_string())]);
     let message = at.message(LinkMessageBuilder::<LinkUnspec>::default());
     let message = message.append_extra_attribute(property).build();
-    netlink.request(
-        RouteNetlinkMessage::NewLinkProp(message),
-        NLM_F_CREATE | NLM_F_EXCL,
-    )
+    netlink.request(RouteNetlinkMessage::NewLinkProp(message), NLM_F_CREATE | NLM_F_EXCL)
 }
 
 /// Makes a link a port of the bridge with this index, isolated from other isolated ports, and brings it up.
 pub(super) fn attach(netlink: &mut Netlink, at: At<'_>, bridge: u32) -> Result<(), Refusal> {
-    let message = LinkMessageBuilder::<LinkUnspec>::default()
-        .controller(bridge)
-        .up();
+    let message = LinkMessageBuilder::<LinkUnspec>::default().controller(bridge).up();
     change(netlink, at.message(message))
 }
 
 /// Takes a link out of its bridge and brings it down.
 pub(super) fn detach(netlink: &mut Netlink, at: At<'_>) -> Result<(), Refusal> {
-    let message = LinkMessageBuilder::<LinkUnspec>::default()
-        .nocontroller()
-        .down();
+    let message = LinkMessageBuilder::<LinkUnspec>::default().nocontroller().down();
     change(netlink, at.message(message))
 }
 
@@ -186,10 +171,7 @@ pub(super) fn set_mac(netlink: &mut Netlink, at: At<'_>, mac: MacAddr6) -> Resul
 }
 
 pub(super) fn set_mtu(netlink: &mut Netlink, at: At<'_>, mtu: u32) -> Result<(), Refusal> {
-    change(
-        netlink,
-        at.message(LinkMessageBuilder::<LinkUnspec>::default().mtu(mtu)),
-    )
+    change(netlink, at.message(LinkMessageBuilder::<LinkUnspec>::default().mtu(mtu)))
 }
 
 /// Renames a link. The index is needed since a name in the message is the new name.
@@ -199,9 +181,7 @@ pub(super) fn rename(netlink: &mut Netlink, index: u32, to: &DeviceName) -> Resu
 
 /// Deletes the link that has this tag at the moment of deletion; no other can be hit.
 pub(super) fn delete(netlink: &mut Netlink, at: At<'_>) -> Result<(), Refusal> {
-    let message = at
-        .message(LinkMessageBuilder::<LinkUnspec>::default())
-        .build();
+    let message = at.message(LinkMessageBuilder::<LinkUnspec>::default()).build();
     netlink.request(RouteNetlinkMessage::DelLink(message), 0)
 }
 
@@ -210,9 +190,7 @@ fn change<T>(netlink: &mut Netlink, message: LinkMessageBuilder<T>) -> Result<()
 }
 
 fn without_statistics(mut message: LinkMessage) -> LinkMessage {
-    message
-        .attributes
-        .push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
     message
 }
 
@@ -257,9 +235,7 @@ fn parse(message: &LinkMessage) -> Link {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::Address(bytes) => {
-                link.mac = <[u8; 6]>::try_from(bytes.as_slice())
-                    .ok()
-                    .map(MacAddr6::from);
+                link.mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().map(MacAddr6::from);
             }
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Controller(master) => link.master = Some(*master),
@@ -289,9 +265,5 @@ fn kind_name(kind: &InfoKind) -> String {
 }
 
 fn made(alias: &str) -> Option<Duration> {
-    alias
-        .strip_prefix(ALIAS_MADE)?
-        .parse()
-        .ok()
-        .map(Duration::from_secs)
+    alias.strip_prefix(ALIAS_MADE)?.parse().ok().map(Duration::from_secs)
 }

@@ -12,7 +12,7 @@ pub(super) fn list(netlink: &mut Netlink, index: u32) -> Result<Vec<Neighbour>, 
     let mut request = NeighbourMessage::default();
     // With strict checking a dump takes the device as an attribute, not in the header.
     request.attributes.push(NeighbourAttribute::IfIndex(index));
-    let messages = netlink.dump(RouteNetlinkMessage::GetNeighbour(request))?;
+    let messages = netlink.dump(&RouteNetlinkMessage::GetNeighbour(request))?;
     Ok(messages
         .iter()
         .filter_map(|message| match message {
@@ -25,27 +25,21 @@ pub(super) fn list(netlink: &mut Netlink, index: u32) -> Result<Vec<Neighbour>, 
 }
 
 fn parse(message: &NeighbourMessage) -> Option<Neighbour> {
-    let address = message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => {
-                Some(IpAddr::V4(*address))
-            }
-            NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => {
-                Some(IpAddr::V6(*address))
-            }
-            _ => None,
-        })?;
-    let mac = message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            NeighbourAttribute::LinkLayerAddress(bytes) => <[u8; 6]>::try_from(bytes.as_slice())
-                .ok()
-                .map(MacAddr6::from),
-            _ => None,
-        });
+    let address = message.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => {
+            Some(IpAddr::V4(*address))
+        }
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => {
+            Some(IpAddr::V6(*address))
+        }
+        _ => None,
+    })?;
+    let mac = message.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::LinkLayerAddress(bytes) => {
+            <[u8; 6]>::try_from(bytes.as_slice()).ok().map(MacAddr6::from)
+        }
+        _ => None,
+    });
     let state = match message.header.state {
         Nud::Incomplete => NeighbourState::Incomplete,
         Nud::Reachable => NeighbourState::Reachable,
@@ -56,9 +50,5 @@ fn parse(message: &NeighbourMessage) -> Option<Neighbour> {
         Nud::Permanent => NeighbourState::Permanent,
         _ => NeighbourState::Other,
     };
-    Some(Neighbour {
-        address,
-        mac,
-        state,
-    })
+    Some(Neighbour { address, mac, state })
 }

@@ -29,10 +29,7 @@ const HEADER_LEN: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// The kernel said no.
-    Kernel {
-        errno: Errno,
-        message: Option<String>,
-    },
+    Kernel { errno: Errno, message: Option<String> },
     /// What it said could not be read.
     Unreadable(String),
 }
@@ -53,10 +50,7 @@ impl Refusal {
 impl From<std::io::Error> for Refusal {
     fn from(error: std::io::Error) -> Self {
         let errno = error.raw_os_error().map_or(Errno::EIO, Errno::new);
-        Self::Kernel {
-            errno,
-            message: None,
-        }
+        Self::Kernel { errno, message: None }
     }
 }
 
@@ -89,12 +83,7 @@ impl Netlink {
         if protocol == rtnetlink::sys::protocols::NETLINK_ROUTE {
             socket.set_netlink_get_strict_chk(true)?;
         }
-        Ok(Self {
-            socket,
-            sequence: 0,
-            send: Vec::new(),
-            receive: vec![0; 64 * 1024],
-        })
+        Ok(Self { socket, sequence: 0, send: Vec::new(), receive: vec![0; 64 * 1024] })
     }
 
     /// Sends a request and waits until it is done.
@@ -118,7 +107,7 @@ impl Netlink {
     }
 
     /// Asks for all objects; asks again if something changed in between.
-    pub(super) fn dump<M>(&mut self, message: M) -> Result<Vec<M>, Refusal>
+    pub(super) fn dump<M>(&mut self, message: &M) -> Result<Vec<M>, Refusal>
     where
         M: NetlinkSerializable + NetlinkDeserializable + Debug + Clone,
     {
@@ -129,9 +118,7 @@ impl Netlink {
                 return Ok(found);
             }
         }
-        Err(Refusal::Unreadable(
-            "the namespace never held still for a whole dump".to_owned(),
-        ))
+        Err(Refusal::Unreadable("the namespace never held still for a whole dump".to_owned()))
     }
 
     /// Sends messages that were put together already (an nf_tables batch) and collects every answer to them.
@@ -147,7 +134,7 @@ impl Netlink {
                     for_each_message(
                         self.receive.get(..len).unwrap_or_default(),
                         |header, body| {
-                            if header.message_type == libc::NLMSG_ERROR as u16
+                            if i32::from(header.message_type) == libc::NLMSG_ERROR
                                 && let Err(refusal) = acknowledgement(header.flags, body)
                             {
                                 failure.get_or_insert(refusal);
@@ -163,7 +150,7 @@ impl Netlink {
         failure.map_or(Ok(()), Err)
     }
 
-    pub(super) fn next_sequence(&mut self) -> u32 {
+    pub(super) const fn next_sequence(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
         self.sequence
     }
@@ -272,19 +259,15 @@ fn acknowledgement(flags: u16, body: &[u8]) -> Result<(), Refusal> {
         };
         message = words(request.get(skip.next_multiple_of(4)..).unwrap_or_default());
     }
-    Err(Refusal::Kernel {
-        errno: Errno::new(code.saturating_neg()),
-        message,
-    })
+    Err(Refusal::Kernel { errno: Errno::new(code.saturating_neg()), message })
 }
 
 /// Reads the end of a dump, which carries an error code of its own.
 fn done(body: &[u8]) -> Result<(), Refusal> {
     match leading_i32(body) {
-        Ok(code) if code < 0 => Err(Refusal::Kernel {
-            errno: Errno::new(code.saturating_neg()),
-            message: None,
-        }),
+        Ok(code) if code < 0 => {
+            Err(Refusal::Kernel { errno: Errno::new(code.saturating_neg()), message: None })
+        }
         _ => Ok(()),
     }
 }

@@ -69,9 +69,7 @@ impl Netns {
     /// When the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self, NetnsError> {
         let opened = File::open(path);
-        opened
-            .map(Self)
-            .map_err(io_error(|| format!("open {}", path.display())))
+        opened.map(Self).map_err(io_error(|| format!("open {}", path.display())))
     }
 
     /// A namespace that `ip netns add` or [`create`](Self::create) made.
@@ -83,12 +81,10 @@ impl Netns {
         // A file without the mount on it is what a crash between the two steps leaves.
         match File::open(&path) {
             Ok(file) if is_namespace(&file) => Ok(Self(file)),
-            Ok(_) => Err(NetnsError::Missing {
-                name: name.to_owned(),
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(NetnsError::Missing {
-                name: name.to_owned(),
-            }),
+            Ok(_) => Err(NetnsError::Missing { name: name.to_owned() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(NetnsError::Missing { name: name.to_owned() })
+            }
             Err(error) => Err(io_error(|| format!("open {}", path.display()))(error)),
         }
     }
@@ -100,37 +96,23 @@ impl Netns {
     pub fn create(name: &str) -> Result<Self, NetnsError> {
         let path = path_of(name)?;
         fs::create_dir_all(DIRECTORY).map_err(io_error(|| format!("make {DIRECTORY}")))?;
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o444)
-            .open(&path);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path);
         file.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => NetnsError::Exists {
-                name: name.to_owned(),
-            },
+            io::ErrorKind::AlreadyExists => NetnsError::Exists { name: name.to_owned() },
             _ => io_error(|| format!("make {}", path.display()))(error),
         })?;
         let pinned = in_thread({
             let path = path.clone();
             move || {
                 unshare(CloneFlags::CLONE_NEWNET)?;
-                mount(
-                    Some(OWN),
-                    &path,
-                    None::<&str>,
-                    MsFlags::MS_BIND,
-                    None::<&str>,
-                )?;
+                mount(Some(OWN), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
                 Ok(())
             }
         });
         if let Err(error) = pinned {
             // Nothing is mounted on it; left behind it would look like a namespace.
             let _ = fs::remove_file(&path);
-            return Err(io_error(|| format!("make the network namespace `{name}`"))(
-                error,
-            ));
+            return Err(io_error(|| format!("make the network namespace `{name}`"))(error));
         }
         Self::named(name)
     }
@@ -145,9 +127,7 @@ impl Netns {
             // Not a mount point: the half-made one, or none.
             Ok(()) | Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOENT) => {}
             Err(errno) => {
-                return Err(io_error(|| format!("unmount {}", path.display()))(
-                    errno.into(),
-                ));
+                return Err(io_error(|| format!("unmount {}", path.display()))(errno.into()));
             }
         }
         match fs::remove_file(&path) {
@@ -205,21 +185,15 @@ pub(super) fn loopback_up() -> io::Result<()> {
 
 /// Runs something that changes its thread's namespace on a thread that ends with it.
 fn in_thread(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
-    let thread = thread::Builder::new()
-        .name("hostnet-netns".to_owned())
-        .spawn(work)?;
-    thread
-        .join()
-        .unwrap_or_else(|_panicked| Err(io::Error::other("the thread panicked")))
+    let thread = thread::Builder::new().name("hostnet-netns".to_owned()).spawn(work)?;
+    thread.join().unwrap_or_else(|_panicked| Err(io::Error::other("the thread panicked")))
 }
 
 fn path_of(name: &str) -> Result<PathBuf, NetnsError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let fits = (1..=255).contains(&name.len()) && name.chars().all(allowed);
     if !fits || matches!(name, "." | "..") {
-        return Err(NetnsError::Name {
-            name: name.to_owned(),
-        });
+        return Err(NetnsError::Name { name: name.to_owned() });
     }
     Ok(Path::new(DIRECTORY).join(name))
 }
@@ -228,16 +202,11 @@ fn path_of(name: &str) -> Result<PathBuf, NetnsError> {
 fn is_namespace(file: &File) -> bool {
     let on = |file: &File| file.metadata().map(|m| m.dev()).ok();
     let own = File::open(OWN).ok();
-    own.as_ref()
-        .and_then(on)
-        .is_some_and(|nsfs| on(file) == Some(nsfs))
+    own.as_ref().and_then(on).is_some_and(|nsfs| on(file) == Some(nsfs))
 }
 
 fn io_error(doing: impl FnOnce() -> String) -> impl FnOnce(io::Error) -> NetnsError {
-    move |source| NetnsError::Io {
-        doing: doing(),
-        source,
-    }
+    move |source| NetnsError::Io { doing: doing(), source }
 }
 
 fn hint(error: &io::Error) -> &'static str {

@@ -90,10 +90,7 @@ impl Sandbox {
             Err(_) => {}
         }
         hide_named_namespaces()?;
-        loopback_up().map_err(|source| SandboxError::Io {
-            doing: "bring up lo",
-            source,
-        })?;
+        loopback_up().map_err(|source| SandboxError::Io { doing: "bring up lo", source })?;
         let sandbox = Self { outside };
         if sandbox.netns()?.is_same(&sandbox.outside)? {
             return Err(SandboxError::Io {
@@ -130,50 +127,28 @@ impl Sandbox {
 fn threads() -> Result<usize, SandboxError> {
     let doing = "count the threads in /proc/self/task";
     let tasks = fs::read_dir("/proc/self/task");
-    Ok(tasks
-        .map_err(|source| SandboxError::Io { doing, source })?
-        .count())
+    Ok(tasks.map_err(|source| SandboxError::Io { doing, source })?.count())
 }
 
 /// Makes /run/netns our own and empty, so that named namespaces can be made without privileges.
 fn hide_named_namespaces() -> Result<(), SandboxError> {
-    let failed = |doing| {
-        move |errno: Errno| SandboxError::Io {
-            doing,
-            source: errno.into(),
-        }
-    };
+    let failed = |doing| move |errno: Errno| SandboxError::Io { doing, source: errno.into() };
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
         .map_err(failed("make the mounts private"))?;
-    let target = if Path::new("/run/netns").is_dir() {
-        "/run/netns"
-    } else {
-        "/run"
-    };
+    let target = if Path::new("/run/netns").is_dir() { "/run/netns" } else { "/run" };
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(
-        Some("tmpfs"),
-        target,
-        Some("tmpfs"),
-        flags,
-        Some("mode=0755,size=1m"),
-    )
-    .map_err(failed("mount a tmpfs for /run/netns"))?;
-    fs::create_dir_all("/run/netns").map_err(|source| SandboxError::Io {
-        doing: "make /run/netns",
-        source,
-    })
+    mount(Some("tmpfs"), target, Some("tmpfs"), flags, Some("mode=0755,size=1m"))
+        .map_err(failed("mount a tmpfs for /run/netns"))?;
+    fs::create_dir_all("/run/netns")
+        .map_err(|source| SandboxError::Io { doing: "make /run/netns", source })
 }
 
 fn write(path: &'static str, text: &str) -> Result<(), SandboxError> {
     fs::write(path, text).map_err(|source| match source.raw_os_error() {
         // AppArmor lets the namespace be made and then takes every capability in it.
         Some(1 | 13) => refusal(Errno::EPERM),
-        _ => SandboxError::Io {
-            doing: path,
-            source,
-        },
+        _ => SandboxError::Io { doing: path, source },
     })
 }
 
@@ -181,14 +156,9 @@ fn write(path: &'static str, text: &str) -> Result<(), SandboxError> {
 fn refusal(errno: Errno) -> SandboxError {
     let setting = |path: &str| fs::read_to_string(path).map(|s| s.trim().to_owned()).ok();
     let is = |path: &str, value: &str| setting(path).is_some_and(|s| s == value);
-    let forbidden = |reason: &str, way_out| SandboxError::Forbidden {
-        reason: reason.to_owned(),
-        way_out,
-    };
-    if is(
-        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-        "1",
-    ) {
+    let forbidden =
+        |reason: &str, way_out| SandboxError::Forbidden { reason: reason.to_owned(), way_out };
+    if is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
         return forbidden(
             "kernel.apparmor_restrict_unprivileged_userns=1",
             "run it as root, or allow them: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",

@@ -95,16 +95,14 @@ const fn flags(options: TapOptions) -> libc::c_int {
 }
 
 /// The ioctls of `linux/if_tun.h`: all the unsafe code there is.
-#[expect(
-    unsafe_code,
-    reason = "TUN/TAP devices are set up by ioctl, which has no safe wrapper"
-)]
+#[expect(unsafe_code, reason = "TUN/TAP devices are set up by ioctl, which has no safe wrapper")]
 mod ioctl {
     use super::{DeviceName, Errno, File};
     use nix::libc;
     use std::os::fd::AsRawFd as _;
 
     /// What `TUNSETIFF` takes.
+    #[derive(Clone, Copy)]
     pub(super) struct Request(libc::ifreq);
 
     impl Request {
@@ -141,22 +139,14 @@ mod ioctl {
     pub(super) fn set_owner(tap: &File, uid: u32) -> Result<(), Errno> {
         // SAFETY: the descriptor is open, and `TUNSETOWNER` takes a number, no pointer.
         check(unsafe {
-            libc::ioctl(
-                tap.as_raw_fd(),
-                libc::TUNSETOWNER as _,
-                libc::c_ulong::from(uid),
-            )
+            libc::ioctl(tap.as_raw_fd(), libc::TUNSETOWNER as _, libc::c_ulong::from(uid))
         })
     }
 
     pub(super) fn set_group(tap: &File, gid: u32) -> Result<(), Errno> {
         // SAFETY: the descriptor is open, and `TUNSETGROUP` takes a number, no pointer.
         check(unsafe {
-            libc::ioctl(
-                tap.as_raw_fd(),
-                libc::TUNSETGROUP as _,
-                libc::c_ulong::from(gid),
-            )
+            libc::ioctl(tap.as_raw_fd(), libc::TUNSETGROUP as _, libc::c_ulong::from(gid))
         })
     }
 
@@ -167,10 +157,6 @@ mod ioctl {
     }
 
     fn check(result: libc::c_int) -> Result<(), Errno> {
-        if result < 0 {
-            Err(Errno::new(nix::errno::Errno::last_raw()))
-        } else {
-            Ok(())
-        }
+        if result < 0 { Err(Errno::new(nix::errno::Errno::last_raw())) } else { Ok(()) }
     }
 }

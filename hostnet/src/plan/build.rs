@@ -116,10 +116,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, PlanError> {
     for attachment in desired.attachments() {
         builder.attachment(attachment)?;
     }
-    Ok(Plan {
-        kind: PlanKind::Build,
-        ops: builder.ops,
-    })
+    Ok(Plan { kind: PlanKind::Build, ops: builder.ops })
 }
 
 struct Builder<'a> {
@@ -157,22 +154,11 @@ impl<'a> Builder<'a> {
             desired,
             observed,
             table: TableName::new(desired.owner().clone()),
-            by_tag: observed
-                .our_links()
-                .map(|(link, tag)| (tag, link))
-                .collect(),
-            by_name: observed
-                .links
-                .iter()
-                .map(|link| (link.name.as_str(), link))
-                .collect(),
+            by_tag: observed.our_links().map(|(link, tag)| (tag, link)).collect(),
+            by_name: observed.links.iter().map(|link| (link.name.as_str(), link)).collect(),
             generations,
             elements: observed.table.elements().collect(),
-            ports: observed
-                .table
-                .elements()
-                .map(|(e, tag)| (port(e), tag))
-                .collect(),
+            ports: observed.table.elements().map(|(e, tag)| (port(e), tag)).collect(),
             forwards,
             ops: Vec::new(),
         }
@@ -186,26 +172,17 @@ impl<'a> Builder<'a> {
         let mut new: BTreeMap<_, usize> = BTreeMap::new();
         for attachment in self.desired.attachments() {
             let tag = attachment_tag(self.desired.owner(), attachment, Role::Tap);
-            let attached = self
-                .by_tag
-                .get(&tag)
-                .is_some_and(|link| link.master.is_some());
+            let attached = self.by_tag.get(&tag).is_some_and(|link| link.master.is_some());
             *new.entry(attachment.network()).or_default() += usize::from(!attached);
         }
         for (name, new) in new {
             let tag = network_tag(self.desired.owner(), name);
             let index = self.by_tag.get(&tag).map(|bridge| bridge.index);
-            let present = self
-                .observed
-                .links
-                .iter()
-                .filter(|l| l.master.is_some() && l.master == index);
+            let present =
+                self.observed.links.iter().filter(|l| l.master.is_some() && l.master == index);
             let ports = present.count() + new;
             if ports > MAX_PORTS && new > 0 {
-                return Err(PlanError::BridgeFull {
-                    network: name.clone(),
-                    ports,
-                });
+                return Err(PlanError::BridgeFull { network: name.clone(), ports });
             }
         }
         Ok(())
@@ -215,15 +192,11 @@ impl<'a> Builder<'a> {
         match self.observed.table {
             Table::Ours(_) => {}
             Table::Foreign => {
-                return Err(PlanError::ForeignTable {
-                    table: self.table.clone(),
-                });
+                return Err(PlanError::ForeignTable { table: self.table.clone() });
             }
             Table::Absent => {
                 if self.desired.networks().next().is_some() {
-                    self.ops.push(Op::CreateTable {
-                        table: self.table.clone(),
-                    });
+                    self.ops.push(Op::CreateTable { table: self.table.clone() });
                 }
             }
         }
@@ -269,37 +242,25 @@ impl<'a> Builder<'a> {
         let owner = self.desired.owner();
         let tag = attachment_tag(owner, attachment, Role::Tap);
         let bridge = network_tag(owner, attachment.network());
-        let mtu = self
-            .desired
-            .network(attachment.network())
-            .and_then(Network::mtu);
+        let mtu = self.desired.network(attachment.network()).and_then(Network::mtu);
         let tap = self.device(&tag, attachment.tap_name(), "tun")?;
         let bridge_index = self.by_tag.get(&bridge).map(|link| link.index);
-        match tap {
-            Some(link) => {
-                self.mend(
-                    &tag,
-                    link,
-                    attachment.tap_name(),
-                    attachment.host_mac(),
-                    mtu,
-                );
-                if link.master.is_none() || link.master != bridge_index {
-                    self.ops.push(Op::AttachPort { port: tag, bridge });
-                } else if !link.up {
-                    self.set(&tag, LinkChange::Up);
-                }
-            }
-            None => {
-                self.ops.push(Op::CreateTap {
-                    name: attachment.tap_name().clone(),
-                    mac: attachment.host_mac(),
-                    mtu,
-                    options: attachment.tap_options(),
-                    tag: tag.clone(),
-                });
+        if let Some(link) = tap {
+            self.mend(&tag, link, attachment.tap_name(), attachment.host_mac(), mtu);
+            if link.master.is_none() || link.master != bridge_index {
                 self.ops.push(Op::AttachPort { port: tag, bridge });
+            } else if !link.up {
+                self.set(&tag, LinkChange::Up);
             }
+        } else {
+            self.ops.push(Op::CreateTap {
+                name: attachment.tap_name().clone(),
+                mac: attachment.host_mac(),
+                mtu,
+                options: attachment.tap_options(),
+                tag: tag.clone(),
+            });
+            self.ops.push(Op::AttachPort { port: tag, bridge });
         }
         self.forwards(attachment)
     }
@@ -326,10 +287,7 @@ impl<'a> Builder<'a> {
             (None, None) => return Ok(None),
             (None, Some(half)) if half.is_half_made(tag.owner(), kind) => {
                 // Nobody knows how far its making got: it is made anew.
-                self.ops.push(Op::TagHalfMade {
-                    name: name.clone(),
-                    tag: tag.clone(),
-                });
+                self.ops.push(Op::TagHalfMade { name: name.clone(), tag: tag.clone() });
                 self.ops.push(Op::DeleteLink { tag: tag.clone() });
                 return Ok(None);
             }
@@ -370,13 +328,7 @@ impl<'a> Builder<'a> {
         if link.name != name.as_str()
             && let Ok(from) = DeviceName::new(&link.name)
         {
-            self.set(
-                tag,
-                LinkChange::Name {
-                    from,
-                    to: name.clone(),
-                },
-            );
+            self.set(tag, LinkChange::Name { from, to: name.clone() });
         }
         if let Some(from) = link.mac.filter(|from| *from != mac) {
             self.set(tag, LinkChange::Mac { from, to: mac });
@@ -396,12 +348,7 @@ impl<'a> Builder<'a> {
         };
         let wanted: BTreeSet<Element> = attachment.forwards().iter().map(element).collect();
         // What leads there and is not wanted any more goes first: its port may be wanted for another.
-        for element in self
-            .forwards
-            .get(tag.subject())
-            .cloned()
-            .unwrap_or_default()
-        {
+        for element in self.forwards.get(tag.subject()).cloned().unwrap_or_default() {
             if !wanted.contains(element) {
                 self.drop_element(element.clone(), &tag);
             }
@@ -410,11 +357,7 @@ impl<'a> Builder<'a> {
             let by = self.ports.get(&port(&element)).copied().flatten();
             if let Some(by) = by.filter(|by| *by != &tag) {
                 let by = by.to_string();
-                return Err(PlanError::PortTaken {
-                    subject: tag.subject().clone(),
-                    element,
-                    by,
-                });
+                return Err(PlanError::PortTaken { subject: tag.subject().clone(), element, by });
             }
             self.element(element, &tag);
         }
@@ -424,54 +367,34 @@ impl<'a> Builder<'a> {
     fn element(&mut self, element: Element, tag: &Tag) {
         if !self.elements.contains_key(&element) {
             let table = self.table.clone();
-            self.ops.push(Op::AddElement {
-                table,
-                element,
-                tag: tag.clone(),
-            });
+            self.ops.push(Op::AddElement { table, element, tag: tag.clone() });
         }
     }
 
     fn drop_element(&mut self, element: Element, tag: &Tag) {
         if self.elements.contains_key(&element) {
             let table = self.table.clone();
-            self.ops.push(Op::RemoveElement {
-                table,
-                element,
-                tag: tag.clone(),
-            });
+            self.ops.push(Op::RemoveElement { table, element, tag: tag.clone() });
         }
     }
 
     fn set(&mut self, tag: &Tag, change: LinkChange) {
-        self.ops.push(Op::SetLink {
-            tag: tag.clone(),
-            change,
-        });
+        self.ops.push(Op::SetLink { tag: tag.clone(), change });
     }
 }
 
 /// A port of the host, as the key of a forward.
 type Port = (Protocol, NonZeroU16);
 
-fn port(element: &Element) -> Option<Port> {
+const fn port(element: &Element) -> Option<Port> {
     match element {
-        Element::Forward {
-            protocol,
-            host_port,
-            ..
-        } => Some((*protocol, *host_port)),
+        Element::Forward { protocol, host_port, .. } => Some((*protocol, *host_port)),
         _ => None,
     }
 }
 
 pub(crate) fn network_tag(owner: &Owner, name: &crate::NetworkName) -> Tag {
-    Tag::new(
-        owner.clone(),
-        Subject::Network(name.clone()),
-        Role::Bridge,
-        0,
-    )
+    Tag::new(owner.clone(), Subject::Network(name.clone()), Role::Bridge, 0)
 }
 
 pub(crate) fn attachment_tag(owner: &Owner, attachment: &Attachment, role: Role) -> Tag {

@@ -41,11 +41,7 @@ pub fn garbage(
     now: Duration,
     minimum_age: Duration,
 ) -> Garbage {
-    let mut report = Garbage {
-        orphans: Vec::new(),
-        young: Vec::new(),
-        live: BTreeSet::new(),
-    };
+    let mut report = Garbage { orphans: Vec::new(), young: Vec::new(), live: BTreeSet::new() };
     for subject in observed.subjects() {
         if live.contains(&subject) {
             report.live.insert(subject);
@@ -57,11 +53,8 @@ pub fn garbage(
             Some(age) => age >= minimum_age,
             None => orphan.devices.is_empty() || minimum_age.is_zero(),
         };
-        if old {
-            report.orphans.push(orphan)
-        } else {
-            report.young.push(orphan)
-        }
+        let list = if old { &mut report.orphans } else { &mut report.young };
+        list.push(orphan);
     }
     report
 }
@@ -72,11 +65,7 @@ impl Garbage {
     /// # Errors
     /// When an orphaned network still has ports that stay.
     pub fn teardown(&self, observed: &Observed) -> Result<Plan, TeardownError> {
-        let subjects = self
-            .orphans
-            .iter()
-            .map(|orphan| orphan.subject.clone())
-            .collect();
+        let subjects = self.orphans.iter().map(|orphan| orphan.subject.clone()).collect();
         teardown(&subjects, observed)
     }
 }
@@ -90,9 +79,7 @@ fn describe(observed: &Observed, subject: Subject, now: Duration) -> Orphan {
     let youngest = links
         .iter()
         .map(|link| link.made)
-        .try_fold(Duration::ZERO, |latest, made| {
-            made.map(|made| latest.max(made))
-        });
+        .try_fold(Duration::ZERO, |latest, made| made.map(|made| latest.max(made)));
     let elements = observed
         .table
         .elements()
@@ -101,9 +88,7 @@ fn describe(observed: &Observed, subject: Subject, now: Duration) -> Orphan {
         })
         .count();
     Orphan {
-        age: youngest
-            .filter(|_| !links.is_empty())
-            .map(|made| now.saturating_sub(made)),
+        age: youngest.filter(|_| !links.is_empty()).map(|made| now.saturating_sub(made)),
         devices: links.iter().map(|link| link.name.clone()).collect(),
         elements,
         subject,

@@ -48,37 +48,22 @@ pub fn teardown(subjects: &BTreeSet<Subject>, observed: &Observed) -> Result<Pla
     );
     let table_empties = ops.len() == elements.len();
 
-    let mut links: Vec<&Tag> = observed
-        .our_links()
-        .map(|(_, tag)| tag)
-        .filter(&chosen)
-        .collect();
+    let mut links: Vec<&Tag> = observed.our_links().map(|(_, tag)| tag).filter(&chosen).collect();
     links.sort_by_key(|tag| tag.role() == Role::Bridge);
-    ops.extend(
-        links
-            .into_iter()
-            .map(|tag| Op::DeleteLink { tag: tag.clone() }),
-    );
+    ops.extend(links.into_iter().map(|tag| Op::DeleteLink { tag: tag.clone() }));
 
     let everything = observed.coverage == Coverage::Everything;
     if everything && table_empties && matches!(observed.table, Table::Ours(_)) {
         ops.push(Op::RemoveTable { table });
     }
-    Ok(Plan {
-        kind: PlanKind::Remove,
-        ops,
-    })
+    Ok(Plan { kind: PlanKind::Remove, ops })
 }
 
 fn check_ports(subjects: &BTreeSet<Subject>, observed: &Observed) -> Result<(), TeardownError> {
     let goes = |tag: &Option<Tag>| {
-        tag.as_ref()
-            .is_some_and(|t| t.owner() == &observed.owner && subjects.contains(t.subject()))
+        tag.as_ref().is_some_and(|t| t.owner() == &observed.owner && subjects.contains(t.subject()))
     };
-    for (bridge, tag) in observed
-        .our_links()
-        .filter(|(_, tag)| tag.role() == Role::Bridge)
-    {
+    for (bridge, tag) in observed.our_links().filter(|(_, tag)| tag.role() == Role::Bridge) {
         if !subjects.contains(tag.subject()) {
             continue;
         }
@@ -89,10 +74,7 @@ fn check_ports(subjects: &BTreeSet<Subject>, observed: &Observed) -> Result<(), 
             .map(|port| port.name.clone())
             .collect();
         if !ports.is_empty() {
-            return Err(TeardownError::InUse {
-                network: tag.subject().clone(),
-                ports,
-            });
+            return Err(TeardownError::InUse { network: tag.subject().clone(), ports });
         }
     }
     Ok(())

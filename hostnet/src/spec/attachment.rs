@@ -170,8 +170,10 @@ impl Attachment {
     /// It must differ from the guest's, or the bridge would take the guest's frames for its own.
     #[must_use]
     pub const fn host_mac(&self) -> MacAddr6 {
-        let [first, b, c, d, e, f] = self.mac.into_array();
-        MacAddr6::new(if first == 0xFE { 0xFA } else { 0xFE }, b, c, d, e, f)
+        let mut mac = self.mac.into_array();
+        mac[0] = if mac[0] == 0xFE { 0xFA } else { 0xFE };
+        let [first, rest @ ..] = mac;
+        MacAddr6::new(first, rest[0], rest[1], rest[2], rest[3], rest[4])
     }
 
     /// The guest's address.

@@ -159,9 +159,7 @@ impl Desired {
     /// When its name or its bridge's is used already, or its prefix overlaps another's. Nothing is changed then.
     pub fn add_network(&mut self, network: Network) -> Result<(), SpecError> {
         if self.networks.contains_key(network.name()) {
-            return Err(SpecError::DuplicateNetwork {
-                name: network.name().clone(),
-            });
+            return Err(SpecError::DuplicateNetwork { name: network.name().clone() });
         }
         for other in self.networks.values() {
             let (prefix, other_prefix) = (network.prefix(), other.prefix());
@@ -232,30 +230,19 @@ impl Desired {
                 .taken
                 .get(resource)
                 .map(String::as_str)
-                .or(before.then_some(holder))?;
+                .or_else(|| before.then_some(holder))?;
             Some((resource.clone(), by.to_owned()))
         });
         if let Some((resource, by)) = taken {
-            return Err(SpecError::Duplicate {
-                resource,
-                holder: by,
-                refused: holder.to_owned(),
-            });
+            return Err(SpecError::Duplicate { resource, holder: by, refused: holder.to_owned() });
         }
-        self.taken.extend(
-            resources
-                .into_iter()
-                .map(|resource| (resource, holder.to_owned())),
-        );
+        self.taken.extend(resources.into_iter().map(|resource| (resource, holder.to_owned())));
         Ok(())
     }
 }
 
 fn resources(attachment: &Attachment) -> Vec<Resource> {
-    let ports = attachment
-        .forwards()
-        .iter()
-        .map(|f| Resource::HostPort(f.protocol, f.host_port));
+    let ports = attachment.forwards().iter().map(|f| Resource::HostPort(f.protocol, f.host_port));
     [
         Resource::Device(attachment.tap_name().clone()),
         Resource::Address(attachment.address()),
@@ -279,12 +266,7 @@ fn check_address(attachment: &Attachment, network: &Network) -> Result<(), SpecE
     } else {
         return Ok(());
     };
-    Err(SpecError::Address {
-        id: attachment.id().clone(),
-        address,
-        prefix,
-        hint,
-    })
+    Err(SpecError::Address { id: attachment.id().clone(), address, prefix, hint })
 }
 
 /// A desired state as it is written down.
@@ -304,12 +286,8 @@ impl TryFrom<Unchecked> for Desired {
 
     fn try_from(raw: Unchecked) -> Result<Self, SpecError> {
         let mut desired = Self::new(raw.owner);
-        raw.networks
-            .into_iter()
-            .try_for_each(|n| desired.add_network(n))?;
-        raw.attachments
-            .into_iter()
-            .try_for_each(|a| desired.add_attachment(a))?;
+        raw.networks.into_iter().try_for_each(|n| desired.add_network(n))?;
+        raw.attachments.into_iter().try_for_each(|a| desired.add_attachment(a))?;
         Ok(desired)
     }
 }

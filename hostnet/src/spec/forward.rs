@@ -68,11 +68,7 @@ impl Forward {
     /// Forwards a port of the host to a port of the guest.
     #[must_use]
     pub const fn new(protocol: Protocol, host_port: NonZeroU16, guest_port: NonZeroU16) -> Self {
-        Self {
-            protocol,
-            host_port,
-            guest_port,
-        }
+        Self { protocol, host_port, guest_port }
     }
 
     /// Forwards a TCP port.
@@ -84,10 +80,6 @@ impl Forward {
 
 impl fmt::Display for Forward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} -> {}",
-            self.protocol, self.host_port, self.guest_port
-        )
+        write!(f, "{} {} -> {}", self.protocol, self.host_port, self.guest_port)
     }
 }

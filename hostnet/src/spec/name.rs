@@ -83,10 +83,7 @@ impl DeviceName {
         })?;
         // `all` and `default` are entries of /proc/sys/net/ipv4/conf, not devices.
         if matches!(name, "." | ".." | "lo" | "all" | "default") {
-            return Err(NameError::Reserved {
-                what: Self::WHAT,
-                name: name.to_owned(),
-            });
+            return Err(NameError::Reserved { what: Self::WHAT, name: name.to_owned() });
         }
         Ok(Self(name.into()))
     }
@@ -226,11 +223,7 @@ fn check_label(what: &'static str, text: &str, max: usize) -> Result<(), NameErr
 fn check_length(what: &'static str, name: &str, max: usize) -> Result<(), NameError> {
     match name.len() {
         0 => Err(NameError::Empty { what }),
-        len if len > max => Err(NameError::TooLong {
-            what,
-            name: name.to_owned(),
-            max,
-        }),
+        len if len > max => Err(NameError::TooLong { what, name: name.to_owned(), max }),
         _ => Ok(()),
     }
 }
@@ -243,13 +236,9 @@ fn check_characters(
 ) -> Result<(), NameError> {
     match name.char_indices().find(|(_, c)| !permitted(*c)) {
         None => Ok(()),
-        Some((at, character)) => Err(NameError::Character {
-            what,
-            name: name.to_owned(),
-            character,
-            at,
-            allowed,
-        }),
+        Some((at, character)) => {
+            Err(NameError::Character { what, name: name.to_owned(), character, at, allowed })
+        }
     }
 }
 
@@ -259,13 +248,7 @@ mod tests {
 
     #[test]
     fn device_names_follow_the_kernel() {
-        for good in [
-            "br0",
-            "tap_a1b2c3d4",
-            "a",
-            "tap-a1b2c3d4e5",
-            "123456789012345",
-        ] {
+        for good in ["br0", "tap_a1b2c3d4", "a", "tap-a1b2c3d4e5", "123456789012345"] {
             assert_eq!(DeviceName::new(good).unwrap().as_str(), good);
         }
         for bad in [

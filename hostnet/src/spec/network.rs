@@ -25,10 +25,7 @@ pub struct Network {
     bridge: DeviceName,
     gateway: Ipv4Net,
     mac: MacAddr6,
-    #[cfg_attr(
-        feature = "serde",
-        serde(default, skip_serializing_if = "Option::is_none")
-    )]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     mtu: Option<u32>,
     masquerade: bool,
 }
@@ -102,14 +99,7 @@ impl Network {
             return Err(NetworkError::GatewayReserved { gateway, example });
         }
         let mac = derived_mac(&name);
-        Ok(Self {
-            name,
-            bridge,
-            gateway,
-            mac,
-            mtu: None,
-            masquerade: false,
-        })
+        Ok(Self { name, bridge, gateway, mac, mtu: None, masquerade: false })
     }
 
     /// Gives the bridge this MAC instead of the derived one.
@@ -225,8 +215,9 @@ pub(super) fn is_unicast(mac: MacAddr6) -> bool {
 /// A locally administered unicast MAC from the network's name (64-bit FNV-1a, cut to five bytes).
 fn derived_mac(name: &NetworkName) -> MacAddr6 {
     let hash = crate::tag::fnv1a(name.as_str().as_bytes());
-    let [a, b, c, d, e, ..] = hash.to_be_bytes();
-    MacAddr6::new(0x02, a, b, c, d, e)
+    let mut mac = [0x02; 6];
+    mac.iter_mut().skip(1).zip(hash.to_be_bytes()).for_each(|(to, from)| *to = from);
+    MacAddr6::from(mac)
 }
 
 #[cfg(test)]
@@ -257,10 +248,7 @@ mod tests {
             network(bad).unwrap_err();
         }
         let error = network("10.0.0.0/24").unwrap_err();
-        assert!(
-            error.to_string().ends_with("use for example 10.0.0.1/24"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with("use for example 10.0.0.1/24"), "{error}");
     }
 
     #[test]

@@ -25,13 +25,10 @@ fn what_only_one_can_have_is_refused_to_the_second() {
             attachment("new", "tap_a1b20000", other_mac, [172, 16, 9, 9]),
             "device name `tap_a1b20000`",
         ),
-        (
-            attachment("new", "tap_new", other_mac, [172, 16, 0, 2]),
-            "address 172.16.0.2",
-        ),
+        (attachment("new", "tap_new", other_mac, [172, 16, 0, 2]), "address 172.16.0.2"),
         (
             attachment("new", "tap_new", vm(0).mac().into_array(), [172, 16, 9, 9]),
-            "MAC AA:FC:A1:B2:00:00 on network `default`",
+            "MAC AA:FC:A1:B2:00:02 on network `default`",
         ),
         (
             attachment("new", "tap_new", other_mac, [172, 16, 9, 9])
@@ -57,16 +54,8 @@ fn what_only_one_can_have_is_refused_to_the_second() {
 fn a_port_twice_in_one_attachment_is_refused() {
     let mut wish = desired(0);
     let twice = Forward::tcp(port(1), port(1));
-    let error = wish
-        .add_attachment(vm(0).with_forward(twice).with_forward(twice))
-        .unwrap_err();
-    assert!(matches!(
-        error,
-        SpecError::Duplicate {
-            resource: Resource::HostPort(..),
-            ..
-        }
-    ));
+    let error = wish.add_attachment(vm(0).with_forward(twice).with_forward(twice)).unwrap_err();
+    assert!(matches!(error, SpecError::Duplicate { resource: Resource::HostPort(..), .. }));
 }
 
 #[test]
@@ -96,22 +85,13 @@ fn networks_must_not_overlap_or_be_missing() -> Outcome {
         .unwrap()
     };
     let error = wish.add_network(other("172.16.9.1/24")).unwrap_err();
-    assert!(
-        error.to_string().contains("overlaps 172.16.0.0/16"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("overlaps 172.16.0.0/16"), "{error}");
     wish.add_network(other("172.17.0.1/16"))?;
-    assert!(matches!(
-        wish.add_network(network()),
-        Err(SpecError::DuplicateNetwork { .. })
-    ));
+    assert!(matches!(wish.add_network(network()), Err(SpecError::DuplicateNetwork { .. })));
 
     let mut bare = Desired::new(Owner::new("demo")?);
     let error = bare.add_attachment(vm(0)).unwrap_err();
-    assert!(
-        error.to_string().contains("add the network first"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("add the network first"), "{error}");
     Ok(())
 }
 
@@ -125,10 +105,7 @@ fn group_macs_and_odd_mtus_are_refused() {
         [172, 16, 0, 2].into(),
     );
     assert!(group.unwrap_err().to_string().contains("lowest bit"));
-    assert!(matches!(
-        network().with_mtu(575),
-        Err(NetworkError::Mtu { mtu: 575 })
-    ));
+    assert!(matches!(network().with_mtu(575), Err(NetworkError::Mtu { mtu: 575 })));
     assert_eq!(network().with_mtu(9000).unwrap().mtu(), Some(9000));
     assert!(network().with_mac([0; 6].into()).is_err());
 }
@@ -152,10 +129,7 @@ fn a_wish_survives_json_and_bad_json_is_refused() -> Outcome {
 
     let minimal =
         r#"{"owner":"demo","networks":[{"name":"n","bridge":"br0","gateway":"10.0.0.1/24"}]}"#;
-    assert_eq!(
-        serde_json::from_str::<Desired>(minimal)?.networks().count(),
-        1
-    );
+    assert_eq!(serde_json::from_str::<Desired>(minimal)?.networks().count(), 1);
     for (from, to, says) in [
         ("10.0.0.1/24", "10.0.0.1/33", ""),
         ("10.0.0.1/24", "10.0.0.1/32", "/30 or shorter"),

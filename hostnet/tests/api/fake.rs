@@ -19,10 +19,7 @@ async fn every_failing_step_leaves_the_host_as_before() -> Outcome {
     host.remove(&subjects(&desired(3))).await?;
     let empty = fake.state();
     let steps = plan(&desired(3), &host.observe().await?)?.len();
-    assert!(
-        steps >= 3 + 3 * 3,
-        "a table, a bridge, elements, and three steps a VM: {steps}"
-    );
+    assert!(steps >= 3 + 3 * 3, "a table, a bridge, elements, and three steps a VM: {steps}");
     for fatal in 0..steps {
         fake.fail_at(fatal, Errno::EPERM);
         match host.ensure(&desired(3)).await {
@@ -107,11 +104,8 @@ async fn a_failing_undo_says_what_is_left() -> Outcome {
 #[tokio::test]
 async fn foreign_devices_are_named_and_left_alone() -> Outcome {
     let fake = Fake::new();
-    for (name, kind) in [
-        ("veth12345678", "veth"),
-        ("vh_a1b20000", "veth"),
-        ("tap_a1b20000", "tun"),
-    ] {
+    for (name, kind) in [("veth12345678", "veth"), ("vh_a1b20000", "veth"), ("tap_a1b20000", "tun")]
+    {
         fake.add_foreign(&DeviceName::new(name)?, kind)?;
     }
     let before = fake.state();
@@ -202,14 +196,8 @@ async fn missing_privileges_are_said_with_the_way_out() -> Outcome {
     let host = host(&fake);
     fake.fail_at(0, Errno::EPERM);
     let error = host.ensure(&desired(1)).await.unwrap_err().to_string();
-    assert!(
-        error.contains("CAP_NET_ADMIN") && error.contains("hostnet::Sandbox"),
-        "{error}"
-    );
-    let tun = Cause::Tun {
-        errno: Errno::EACCES,
-    }
-    .to_string();
+    assert!(error.contains("CAP_NET_ADMIN") && error.contains("hostnet::Sandbox"), "{error}");
+    let tun = Cause::Tun { errno: Errno::EACCES }.to_string();
     assert!(tun.contains("chmod 666 /dev/net/tun"), "{tun}");
     Ok(())
 }

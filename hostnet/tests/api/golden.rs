@@ -10,13 +10,8 @@ async fn a_plan_reads_as_the_commands_it_stands_for() -> Outcome {
     let host = host(&fake);
     let plan = plan(&desired(1), &host.observe().await?)?;
     let text = plan.to_string();
-    let (table, rest) = text
-        .split_once("EOF\nsysctl")
-        .expect("the table comes first");
-    assert!(
-        table.starts_with("nft -f - <<'EOF'\ntable inet hostnet-demo {\n"),
-        "{table}"
-    );
+    let (table, rest) = text.split_once("EOF\nsysctl").expect("the table comes first");
+    assert!(table.starts_with("nft -f - <<'EOF'\ntable inet hostnet-demo {\n"), "{table}");
     assert_eq!(
         format!("sysctl{rest}"),
         "\
@@ -32,7 +27,7 @@ nft add element inet hostnet-demo masquerade4 { 172.16.0.0/16 comment \"hostnet:
 ip address add 172.16.0.1/16 dev 'hostnet:demo:net:default:bridge:0'
 ip tuntap add dev tap_a1b20000 mode tap
 ip link property add dev tap_a1b20000 altname 'hostnet:demo:vm:a1b20000:tap:0'
-ip link set tap_a1b20000 address FE:FC:A1:B2:00:00
+ip link set tap_a1b20000 address FE:FC:A1:B2:00:02
 ip link set 'hostnet:demo:vm:a1b20000:tap:0' master 'hostnet:demo:net:default:bridge:0' up
 nft add element inet hostnet-demo forward4 { tcp . 22001 comment \"hostnet:demo:vm:a1b20000:forward:0\" : 172.16.0.2 . 22 }
 "

@@ -7,17 +7,12 @@ use proptest::collection::btree_set;
 use proptest::prelude::*;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 fn wish(vms: impl IntoIterator<Item = u16>) -> Desired {
     let mut wish = desired(0);
-    vms.into_iter()
-        .try_for_each(|n| wish.add_attachment(vm(n)))
-        .unwrap();
+    vms.into_iter().try_for_each(|n| wish.add_attachment(vm(n))).unwrap();
     wish
 }
 

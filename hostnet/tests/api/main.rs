@@ -20,9 +20,7 @@ fn lan() -> NetworkName {
 
 fn network() -> Network {
     let gateway = "172.16.0.1/16".parse().unwrap();
-    Network::bridged(lan(), DeviceName::new("br0").unwrap(), gateway)
-        .unwrap()
-        .with_masquerade()
+    Network::bridged(lan(), DeviceName::new("br0").unwrap(), gateway).unwrap().with_masquerade()
 }
 
 /// The `n`-th VM, from 0.
@@ -33,33 +31,27 @@ fn vm(n: u16) -> Attachment {
         AttachmentId::new(&id).unwrap(),
         lan(),
         DeviceName::new(&format!("tap_{id}")).unwrap(),
-        [0xAA, 0xFC, 0xA1, 0xB2, (n >> 8) as u8, n as u8].into(),
+        [0xAA, 0xFC, 0xA1, 0xB2, high, low].into(),
         [172, 16, high, low].into(),
     )
     .unwrap()
     .with_forward(Forward::tcp(port(22001 + n), port(22)))
 }
 
-fn port(number: u16) -> NonZeroU16 {
+const fn port(number: u16) -> NonZeroU16 {
     NonZeroU16::new(number).unwrap()
 }
 
 fn desired(vms: u16) -> Desired {
     let mut desired = Desired::new(Owner::new("demo").unwrap());
     desired.add_network(network()).unwrap();
-    (0..vms)
-        .try_for_each(|n| desired.add_attachment(vm(n)))
-        .unwrap();
+    (0..vms).try_for_each(|n| desired.add_attachment(vm(n))).unwrap();
     desired
 }
 
 fn subjects(desired: &Desired) -> BTreeSet<Subject> {
-    let networks = desired
-        .networks()
-        .map(|n| Subject::Network(n.name().clone()));
-    let vms = desired
-        .attachments()
-        .map(|a| Subject::Attachment(a.id().clone()));
+    let networks = desired.networks().map(|n| Subject::Network(n.name().clone()));
+    let vms = desired.attachments().map(|a| Subject::Attachment(a.id().clone()));
     networks.chain(vms).collect()
 }
 

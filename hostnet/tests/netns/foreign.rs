@@ -16,12 +16,7 @@ tests![
 ];
 
 fn foreign(observed: &Observed) -> Vec<(u32, String)> {
-    observed
-        .links
-        .iter()
-        .filter(|l| l.tag.is_none())
-        .map(|l| (l.index, l.name.clone()))
-        .collect()
+    observed.links.iter().filter(|l| l.tag.is_none()).map(|l| (l.index, l.name.clone())).collect()
 }
 
 /// Everything this crate can be told to remove things with.
@@ -49,10 +44,7 @@ fn foreign_devices_refuse_creation_and_survive_everything() -> Outcome {
     })?;
     let before = snapshot(&host);
     let strangers = foreign(&before);
-    assert_eq!(
-        strangers.iter().filter(|(_, name)| *name == wanted).count(),
-        1
-    );
+    assert_eq!(strangers.iter().filter(|(_, name)| *name == wanted).count(), 1);
 
     let desired = desired("demo", 1);
     match block_on(host.ensure(&desired)) {
@@ -82,11 +74,7 @@ fn foreign_taps_are_never_shared() -> Outcome {
     let other = owned("other");
     block_on(other.ensure(&desired("other", 1)))?;
     let tap = vm(0).tap_name().to_string();
-    block_on(async {
-        Stranger::new()
-            .untag(&tap, "hostnet:other:vm:a1b2c300:tap:0")
-            .await
-    })?;
+    block_on(async { Stranger::new().untag(&tap, "hostnet:other:vm:a1b2c300:tap:0").await })?;
     block_on(async { Stranger::new().rename("br0", "br9").await })?;
 
     let host = owned("demo");
@@ -133,10 +121,7 @@ fn a_renamed_device_of_ours_is_found_and_removed() -> Outcome {
     })?;
     block_on(host.remove(&subjects(&desired)))?;
     let after = snapshot(&host);
-    assert!(
-        after.link_named("br0").is_some(),
-        "the stranger's bridge is untouched"
-    );
+    assert!(after.link_named("br0").is_some(), "the stranger's bridge is untouched");
     block_on(async { Stranger::new().delete("br0").await })?;
     assert_eq!(snapshot(&host), before);
     Ok(())
@@ -150,12 +135,7 @@ fn another_owner_is_a_stranger() -> Outcome {
     assert!(block_on(host.observe())?.subjects().is_empty());
     remove_all_there_is(&host)?;
     let error = block_on(host.ensure(&desired("demo", 1))).expect_err("the name is taken");
-    assert!(
-        error
-            .to_string()
-            .contains("tagged hostnet:other:net:default:bridge:0"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("tagged hostnet:other:net:default:bridge:0"), "{error}");
     assert_eq!(snapshot(&other), before);
     Ok(())
 }

@@ -16,34 +16,22 @@ fn a_named_namespace_outlives_its_maker_and_goes_by_name() -> Outcome {
     drop(made);
     Netns::named("ns_vm_a1b2c3d4")?;
     Netns::remove("ns_vm_a1b2c3d4")?;
-    assert!(matches!(
-        Netns::named("ns_vm_a1b2c3d4"),
-        Err(NetnsError::Missing { .. })
-    ));
+    assert!(matches!(Netns::named("ns_vm_a1b2c3d4"), Err(NetnsError::Missing { .. })));
     Netns::remove("ns_vm_a1b2c3d4")?;
     Ok(())
 }
 
 fn names_are_checked_and_taken_once() -> Outcome {
     for bad in ["", ".", "..", "a/b", "a b", "ä"] {
-        assert!(
-            matches!(Netns::create(bad), Err(NetnsError::Name { .. })),
-            "{bad:?}"
-        );
+        assert!(matches!(Netns::create(bad), Err(NetnsError::Name { .. })), "{bad:?}");
     }
     Netns::create("taken")?;
-    assert!(matches!(
-        Netns::create("taken"),
-        Err(NetnsError::Exists { .. })
-    ));
+    assert!(matches!(Netns::create("taken"), Err(NetnsError::Exists { .. })));
     Netns::remove("taken")?;
 
     // What a crash between making the file and mounting on it leaves is no namespace, and can be removed.
     std::fs::write("/run/netns/torn", "")?;
-    assert!(matches!(
-        Netns::named("torn"),
-        Err(NetnsError::Missing { .. })
-    ));
+    assert!(matches!(Netns::named("torn"), Err(NetnsError::Missing { .. })));
     Netns::remove("torn")?;
     assert!(!std::path::Path::new("/run/netns/torn").exists());
     Ok(())
@@ -55,16 +43,9 @@ fn work_happens_in_the_namespace_it_is_told_to() -> Outcome {
     let here = owned("demo");
     let before = snapshot(&here);
     block_on(there.ensure(&desired("demo", 2)))?;
-    assert_eq!(
-        snapshot(&here),
-        before,
-        "nothing happens where the caller is"
-    );
+    assert_eq!(snapshot(&here), before, "nothing happens where the caller is");
     assert_eq!(snapshot(&there).our_links().count(), 3);
-    assert!(
-        !elsewhere.is_same(&Netns::current()?)?,
-        "and the caller is where it was"
-    );
+    assert!(!elsewhere.is_same(&Netns::current()?)?, "and the caller is where it was");
     Netns::remove("elsewhere")?;
     Ok(())
 }

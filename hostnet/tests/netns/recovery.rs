@@ -41,18 +41,12 @@ fn a_plan_cut_short_anywhere_is_finished_or_removed() -> Outcome {
                     _ => {}
                 }))
             }));
-            assert!(
-                died.is_ok_and(|result| result.is_err() == (cut < steps)),
-                "at step {cut}"
-            );
+            assert!(died.is_ok_and(|result| result.is_err() == (cut < steps)), "at step {cut}");
 
             let heir = owned("demo");
             if finish {
                 block_on(heir.ensure(&desired))?;
-                assert!(
-                    plan(&desired, &block_on(heir.observe())?)?.is_empty(),
-                    "cut at {cut}"
-                );
+                assert!(plan(&desired, &block_on(heir.observe())?)?.is_empty(), "cut at {cut}");
             }
             let found = block_on(heir.observe())?;
             let report = garbage(&found, &BTreeSet::new(), Duration::MAX, Duration::ZERO);
@@ -85,11 +79,7 @@ fn garbage_needs_a_live_set_and_an_age() -> Outcome {
     assert_eq!(report.orphans.len(), 1);
     assert_eq!(report.orphans[0].devices, ["tap_a1b2c301"]);
     assert_eq!(report.orphans[0].elements, 1);
-    assert!(
-        report.orphans[0]
-            .age
-            .is_some_and(|age| age >= Duration::from_secs(3600))
-    );
+    assert!(report.orphans[0].age.is_some_and(|age| age >= Duration::from_secs(3600)));
 
     block_on(host.apply(&report.teardown(&observed)?))?;
     let after = block_on(host.observe())?;
@@ -103,15 +93,8 @@ fn a_bridge_without_its_tag_is_made_anew() -> Outcome {
     block_on(host.ensure(&desired))?;
     block_on(host.remove(&[Subject::Attachment(id("a1b2c300"))].into()))?;
     // As if the crash had come between the bridge's birth and its tag.
-    block_on(async {
-        Stranger::new()
-            .untag("br0", "hostnet:demo:net:default:bridge:0")
-            .await
-    })?;
-    let half = block_on(host.observe())?
-        .link_named("br0")
-        .expect("there")
-        .index;
+    block_on(async { Stranger::new().untag("br0", "hostnet:demo:net:default:bridge:0").await })?;
+    let half = block_on(host.observe())?.link_named("br0").expect("there").index;
     block_on(host.ensure(&desired))?;
     let observed = block_on(host.observe())?;
     assert_eq!(observed.coverage, Coverage::Everything);
@@ -129,11 +112,7 @@ fn another_generation_is_not_taken_for_this_one() -> Outcome {
     let whole = block_on(host.observe())?;
     assert!(matches!(
         plan(&next, &whole),
-        Err(PlanError::OtherGeneration {
-            found: 0,
-            wanted: 1,
-            ..
-        })
+        Err(PlanError::OtherGeneration { found: 0, wanted: 1, .. })
     ));
     // Seen only by name, the older one is in the way all the same.
     match block_on(host.ensure(&next)) {
@@ -187,18 +166,12 @@ pub(crate) fn add_unmarked_table(name: &str) -> Outcome {
     let mut socket = Socket::new(NETLINK_NETFILTER)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
-    let table = TableMessage {
-        attributes: vec![TableAttribute::Name(name.to_owned())],
-    };
+    let table = TableMessage { attributes: vec![TableAttribute::Name(name.to_owned())] };
     let inet = NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0);
     let batch = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, 10);
     let messages: [(NetfilterHeader, NetfilterMessageInner, u16); 3] = [
         (batch.clone(), ControlMessage::BatchBegin.into(), 0),
-        (
-            inet,
-            NfTablesMessage::NewTable(table).into(),
-            NLM_F_CREATE | NLM_F_ACK,
-        ),
+        (inet, NfTablesMessage::NewTable(table).into(), NLM_F_CREATE | NLM_F_ACK),
         (batch, ControlMessage::BatchEnd.into(), 0),
     ];
     let mut bytes = Vec::new();

@@ -41,10 +41,7 @@ pub(crate) fn lacking() -> Option<String> {
 
 pub(crate) fn in_fresh_netns(sandbox: &Sandbox, run: fn() -> Outcome) -> Result<(), Failed> {
     sandbox.fresh_netns()?;
-    assert!(
-        !sandbox.netns()?.is_same(sandbox.outside())?,
-        "this is the machine's own network"
-    );
+    assert!(!sandbox.netns()?.is_same(sandbox.outside())?, "this is the machine's own network");
     let links = block_on(async { owned("guard").observe().await })?.links;
     let others: Vec<_> = links.iter().filter(|l| l.up && l.name != "lo").collect();
     assert!(others.is_empty(), "not a fresh namespace: {others:?}");
@@ -52,9 +49,7 @@ pub(crate) fn in_fresh_netns(sandbox: &Sandbox, run: fn() -> Outcome) -> Result<
 }
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(future)
 }
 
@@ -62,7 +57,7 @@ pub(crate) fn owned(owner: &str) -> Host {
     Host::open(Owner::new(owner).expect("a valid owner")).expect("a namespace of our own")
 }
 
-pub(crate) fn port(number: u16) -> NonZeroU16 {
+pub(crate) const fn port(number: u16) -> NonZeroU16 {
     NonZeroU16::new(number).expect("not zero")
 }
 
@@ -77,9 +72,7 @@ pub(crate) fn id(text: &str) -> AttachmentId {
 pub(crate) fn network() -> Network {
     let bridge = DeviceName::new("br0").expect("a valid name");
     let gateway = "172.16.0.1/16".parse().expect("a prefix");
-    Network::bridged(lan(), bridge, gateway)
-        .expect("a network")
-        .with_masquerade()
+    Network::bridged(lan(), bridge, gateway).expect("a network").with_masquerade()
 }
 
 /// The `n`-th VM, from 0: `tap_a1b2c300`, 172.16.0.2, host port 22001 to 22, and so on.
@@ -93,31 +86,21 @@ pub(crate) fn vm(n: u8) -> Attachment {
         [172, 16, 0, n + 2].into(),
     )
     .expect("an attachment")
-    .with_forward(Forward::new(
-        Protocol::Tcp,
-        port(22001 + u16::from(n)),
-        port(22),
-    ))
+    .with_forward(Forward::new(Protocol::Tcp, port(22001 + u16::from(n)), port(22)))
 }
 
 pub(crate) fn desired(owner: &str, vms: u8) -> Desired {
     let mut desired = Desired::new(Owner::new(owner).expect("a valid owner"));
     desired.add_network(network()).expect("a network that fits");
     for n in 0..vms {
-        desired
-            .add_attachment(vm(n))
-            .expect("an attachment that fits");
+        desired.add_attachment(vm(n)).expect("an attachment that fits");
     }
     desired
 }
 
 pub(crate) fn subjects(desired: &Desired) -> BTreeSet<Subject> {
-    let networks = desired
-        .networks()
-        .map(|n| Subject::Network(n.name().clone()));
-    let vms = desired
-        .attachments()
-        .map(|a| Subject::Attachment(a.id().clone()));
+    let networks = desired.networks().map(|n| Subject::Network(n.name().clone()));
+    let vms = desired.attachments().map(|a| Subject::Attachment(a.id().clone()));
     networks.chain(vms).collect()
 }
 
@@ -141,21 +124,11 @@ impl Stranger {
     }
 
     pub(crate) async fn add_bridge(&self, name: &str) -> Outcome {
-        Ok(self
-            .0
-            .link()
-            .add(LinkBridge::new(name).build())
-            .execute()
-            .await?)
+        Ok(self.0.link().add(LinkBridge::new(name).build()).execute().await?)
     }
 
     pub(crate) async fn add_veth(&self, name: &str, peer: &str) -> Outcome {
-        Ok(self
-            .0
-            .link()
-            .add(LinkVeth::new(name, peer).build())
-            .execute()
-            .await?)
+        Ok(self.0.link().add(LinkVeth::new(name, peer).build()).execute().await?)
     }
 
     pub(crate) async fn rename(&self, from: &str, to: &str) -> Outcome {
@@ -172,13 +145,7 @@ impl Stranger {
     /// Takes the tag off a device, so that nothing shows whose it was.
     pub(crate) async fn untag(&self, name: &str, tag: &str) -> Outcome {
         let index = self.index(name).await?;
-        Ok(self
-            .0
-            .link()
-            .property_del(index)
-            .alt_ifname(&[tag])
-            .execute()
-            .await?)
+        Ok(self.0.link().property_del(index).alt_ifname(&[tag]).execute().await?)
     }
 
     pub(crate) async fn set_master(&self, name: &str, bridge: &str) -> Outcome {

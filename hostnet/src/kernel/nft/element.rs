@@ -41,19 +41,13 @@ pub(super) fn full(table: &TableName, element: &Element, tag: &Tag) -> SetElemen
 
 /// An element's key alone, to be asked for or deleted.
 pub(super) fn key_only(table: &TableName, element: &Element) -> SetElementMessage {
-    message(
-        table,
-        element,
-        vec![SetElementAttribute::Key(value(key(element)))],
-    )
+    message(table, element, vec![SetElementAttribute::Key(value(key(element)))])
 }
 
 /// All elements of a set, to be asked for.
 pub(super) fn whole_set(table: &TableName, set: &str) -> SetElementMessage {
-    let attributes = vec![
-        SetElementList::Table(table.to_string()),
-        SetElementList::Set(set.to_owned()),
-    ];
+    let attributes =
+        vec![SetElementList::Table(table.to_string()), SetElementList::Set(set.to_owned())];
     SetElementMessage { attributes }
 }
 
@@ -85,10 +79,7 @@ pub(super) fn read(set: &str, mut rows: Vec<Row>) -> Result<Vec<(Element, Option
                 if start.is_end {
                     continue;
                 }
-                let end = rows
-                    .peek()
-                    .filter(|row| row.is_end)
-                    .map(|row| row.key.as_slice());
+                let end = rows.peek().filter(|row| row.is_end).map(|row| row.key.as_slice());
                 let prefix = prefix(&start.key, end).ok_or_else(strange)?;
                 let element = match set {
                     "networks4" => Element::Network(prefix),
@@ -140,11 +131,9 @@ fn key(element: &Element) -> Vec<u8> {
         Element::Network(prefix) | Element::Masquerade(prefix) => {
             prefix.network().octets().to_vec()
         }
-        Element::Forward {
-            protocol,
-            host_port,
-            ..
-        } => concatenate([&[protocol.number()], &host_port.get().to_be_bytes()]),
+        Element::Forward { protocol, host_port, .. } => {
+            concatenate([&[protocol.number()], &host_port.get().to_be_bytes()])
+        }
     }
 }
 
@@ -159,12 +148,7 @@ fn concatenate(fields: [&[u8]; 2]) -> Vec<u8> {
 }
 
 fn row(attributes: &[SetElementAttribute]) -> Row {
-    let mut row = Row {
-        key: Vec::new(),
-        data: Vec::new(),
-        tag: None,
-        is_end: false,
-    };
+    let mut row = Row { key: Vec::new(), data: Vec::new(), tag: None, is_end: false };
     for attribute in attributes {
         match attribute {
             SetElementAttribute::Key(DataAttribute::Value(bytes)) => row.key.clone_from(bytes),
@@ -200,13 +184,13 @@ fn device(key: &[u8]) -> Option<DeviceName> {
 }
 
 fn forward(key: &[u8], data: &[u8]) -> Option<Element> {
-    let (&[protocol, _, _, _, a, b, _, _], &[i, j, k, l, c, d, _, _]) = (key, data) else {
-        return None;
-    };
+    let (protocol, host_port) = key.split_first_chunk::<4>()?;
+    let (address, guest_port) = data.split_first_chunk::<4>()?;
+    let port = |field: &[u8]| Some(u16::from_be_bytes(*field.first_chunk()?));
     Some(Element::Forward {
-        protocol: Protocol::from_number(protocol)?,
-        host_port: NonZeroU16::new(u16::from_be_bytes([a, b]))?,
-        to: SocketAddrV4::new(Ipv4Addr::new(i, j, k, l), u16::from_be_bytes([c, d])),
+        protocol: Protocol::from_number(*protocol.first()?)?,
+        host_port: NonZeroU16::new(port(host_port)?)?,
+        to: SocketAddrV4::new(Ipv4Addr::from(*address), port(guest_port)?),
     })
 }
 

@@ -39,10 +39,7 @@ pub(super) enum In {
 
 /// `meta nfproto ipv4`
 pub(super) fn is_ipv4() -> [Expression; 2] {
-    [
-        load_meta(MetaKey::Nfproto),
-        compare(Operator::Equal, vec![NFPROTO_IPV4]),
-    ]
+    [load_meta(MetaKey::Nfproto), compare(Operator::Equal, vec![NFPROTO_IPV4])]
 }
 
 /// `iifname @SET`
@@ -58,11 +55,7 @@ pub(super) fn ip_in(field: Ip, membership: In, set: &str) -> [Expression; 2] {
 /// `ip saddr 127.0.0.0/8`
 pub(super) fn ip_is_loopback(field: Ip) -> [Expression; 3] {
     let first_byte = bitwise_and([0xff, 0, 0, 0]);
-    [
-        load_ip(field),
-        first_byte,
-        compare(Operator::Equal, vec![127, 0, 0, 0]),
-    ]
+    [load_ip(field), first_byte, compare(Operator::Equal, vec![127, 0, 0, 0])]
 }
 
 /// `fib daddr type local`
@@ -74,16 +67,9 @@ pub(super) fn destination_is_local() -> [Expression; 2] {
     const OF_DESTINATION: u32 = 2;
     let fib = other(
         "fib",
-        [
-            (DREG, FIRST.into()),
-            (RESULT, RESULT_ADDRESS_TYPE),
-            (FLAGS, OF_DESTINATION),
-        ],
+        [(DREG, FIRST.into()), (RESULT, RESULT_ADDRESS_TYPE), (FLAGS, OF_DESTINATION)],
     );
-    [
-        fib,
-        compare(Operator::Equal, RTN_LOCAL.to_ne_bytes().to_vec()),
-    ]
+    [fib, compare(Operator::Equal, RTN_LOCAL.to_ne_bytes().to_vec())]
 }
 
 /// `ct status dnat`
@@ -195,9 +181,5 @@ fn other<const N: usize>(kind: &str, attributes: [(u16, u32); N]) -> Expression 
         .into_iter()
         .map(|(attribute, value)| DefaultNla::new(attribute, value.to_be_bytes().to_vec()))
         .collect();
-    Expressions::Other {
-        expression_type: kind.to_owned(),
-        attributes,
-    }
-    .into()
+    Expressions::Other { expression_type: kind.to_owned(), attributes }.into()
 }

@@ -63,13 +63,7 @@ struct Chain {
 }
 
 fn chains() -> [Chain; 4] {
-    let forwards = || {
-        vec![rule([
-            &is_ipv4(),
-            &destination_is_local(),
-            &forward_by("forward4"),
-        ])]
-    };
+    let forwards = || vec![rule([&is_ipv4(), &destination_is_local(), &forward_by("forward4")])];
     [
         Chain {
             name: "guard",
@@ -78,12 +72,7 @@ fn chains() -> [Chain; 4] {
             priority: -300,
             rules: [Ip::Source, Ip::Destination]
                 .map(|field| {
-                    rule([
-                        &is_ipv4(),
-                        &input_device_in("bridges"),
-                        &ip_is_loopback(field),
-                        &drop(),
-                    ])
+                    rule([&is_ipv4(), &input_device_in("bridges"), &ip_is_loopback(field), &drop()])
                 })
                 .into(),
         },
@@ -186,9 +175,7 @@ fn forward_map(table: &TableName, id: u32, name: &str) -> NfTablesMessage {
     let key_type = INET_PROTO << TYPE_BITS | INET_SERVICE;
     let mut map = set(table, id, name, SetFlags::Map, (key_type, 8));
     if let NfTablesMessage::NewSet(map) = &mut map {
-        map.attributes.push(SetAttribute::DataType(
-            IPV4_ADDR << TYPE_BITS | INET_SERVICE,
-        ));
+        map.attributes.push(SetAttribute::DataType(IPV4_ADDR << TYPE_BITS | INET_SERVICE));
         map.attributes.push(SetAttribute::DataLen(8));
     }
     map

@@ -41,10 +41,7 @@ pub(super) struct Change {
 
 impl Change {
     pub(super) const fn create(message: NfTablesMessage) -> Self {
-        Self {
-            message,
-            flags: NLM_F_CREATE | NLM_F_EXCL,
-        }
+        Self { message, flags: NLM_F_CREATE | NLM_F_EXCL }
     }
 
     const fn delete(message: NfTablesMessage) -> Self {
@@ -55,9 +52,7 @@ impl Change {
 impl Nft {
     /// Opens the socket in the network namespace of the calling thread.
     pub(in crate::kernel) fn open() -> std::io::Result<Self> {
-        Ok(Self {
-            netlink: Netlink::open(NETLINK_NETFILTER)?,
-        })
+        Ok(Self { netlink: Netlink::open(NETLINK_NETFILTER)? })
     }
 
     /// Whether the table is there and ours, and what is in it.
@@ -72,10 +67,7 @@ impl Nft {
     /// Makes the table with its sets, chains and rules in one transaction.
     pub(in crate::kernel) fn create_table(&mut self, table: &TableName) -> Result<(), Cause> {
         match self.commit(None, ruleset::changes(table)) {
-            Err(Refusal::Kernel {
-                errno: Errno::EEXIST,
-                ..
-            }) => Err(Cause::ForeignTable),
+            Err(Refusal::Kernel { errno: Errno::EEXIST, .. }) => Err(Cause::ForeignTable),
             other => Ok(other?),
         }
     }
@@ -92,9 +84,7 @@ impl Nft {
                 return Ok(None);
             }
             let name = TableAttribute::Name(table.to_string());
-            let message = NfTablesMessage::DeleteTable(TableMessage {
-                attributes: vec![name],
-            });
+            let message = NfTablesMessage::DeleteTable(TableMessage { attributes: vec![name] });
             Ok(Some(Change::delete(message)))
         })
     }
@@ -108,17 +98,14 @@ impl Nft {
     ) -> Result<(), Cause> {
         let message = NfTablesMessage::NewSetElement(element::full(table, element, tag));
         match self.commit(None, [Change::create(message)]) {
-            Err(Refusal::Kernel {
-                errno: Errno::EEXIST,
-                ..
-            }) => match self.holder(table, element)? {
-                // An earlier, interrupted attempt of ours got this far.
-                Some((found, Some(by))) if found == *element && by == *tag => Ok(()),
-                Some((_, by)) => Err(Cause::PortTaken {
-                    by: by.map(|tag| tag.to_string()),
-                }),
-                None => Err(Errno::EEXIST.into()),
-            },
+            Err(Refusal::Kernel { errno: Errno::EEXIST, .. }) => {
+                match self.holder(table, element)? {
+                    // An earlier, interrupted attempt of ours got this far.
+                    Some((found, Some(by))) if found == *element && by == *tag => Ok(()),
+                    Some((_, by)) => Err(Cause::PortTaken { by: by.map(|tag| tag.to_string()) }),
+                    None => Err(Errno::EEXIST.into()),
+                }
+            }
             other => Ok(other?),
         }
     }
@@ -152,10 +139,7 @@ impl Nft {
                 return Ok(());
             };
             match self.commit(Some(generation), [change]) {
-                Err(Refusal::Kernel {
-                    errno: Errno::ERESTART,
-                    ..
-                }) => {}
+                Err(Refusal::Kernel { errno: Errno::ERESTART, .. }) => {}
                 other => return Ok(other?),
             }
         }
@@ -163,9 +147,7 @@ impl Nft {
     }
 
     fn generation(&mut self) -> Result<u32, Refusal> {
-        let request = inet(NfTablesMessage::GetGen(GenMessage {
-            attributes: Vec::new(),
-        }));
+        let request = inet(NfTablesMessage::GetGen(GenMessage { attributes: Vec::new() }));
         if let NetfilterMessageInner::NfTables(NfTablesMessage::NewGen(message)) =
             self.netlink.get(request)?.inner
         {
@@ -175,26 +157,19 @@ impl Nft {
                 }
             }
         }
-        Err(Refusal::Unreadable(
-            "no generation in the answer".to_owned(),
-        ))
+        Err(Refusal::Unreadable("no generation in the answer".to_owned()))
     }
 
     fn is_ours(&mut self, table: &TableName) -> Result<Option<bool>, Refusal> {
         let name = TableAttribute::Name(table.to_string());
-        let request = inet(NfTablesMessage::GetTable(TableMessage {
-            attributes: vec![name],
-        }));
+        let request = inet(NfTablesMessage::GetTable(TableMessage { attributes: vec![name] }));
         match self.netlink.get(request) {
             Ok(NetfilterMessage {
                 inner: NetfilterMessageInner::NfTables(NfTablesMessage::NewTable(message)),
                 ..
             }) => Ok(Some(ruleset::is_marked(table, &message))),
             Ok(_) => Err(Refusal::Unreadable("not a table".to_owned())),
-            Err(Refusal::Kernel {
-                errno: Errno::ENOENT,
-                ..
-            }) => Ok(None),
+            Err(Refusal::Kernel { errno: Errno::ENOENT, .. }) => Ok(None),
             Err(refusal) => Err(refusal),
         }
     }
@@ -203,7 +178,7 @@ impl Nft {
         let mut elements = Vec::new();
         for set in SETS {
             let request = NfTablesMessage::GetSetElement(element::whole_set(table, set));
-            let answers = self.netlink.dump(inet(request))?;
+            let answers = self.netlink.dump(&inet(request))?;
             let rows = answers.iter().flat_map(rows);
             elements.extend(element::read(set, rows.collect())?);
         }
@@ -226,10 +201,7 @@ impl Nft {
         let request = NfTablesMessage::GetSetElement(element::key_only(table, element));
         match self.netlink.get(inet(request)) {
             Ok(answer) => Ok(element::read(element.set(), rows(&answer))?.pop()),
-            Err(Refusal::Kernel {
-                errno: Errno::ENOENT,
-                ..
-            }) => Ok(None),
+            Err(Refusal::Kernel { errno: Errno::ENOENT, .. }) => Ok(None),
             Err(refusal) => Err(refusal),
         }
     }
@@ -243,25 +215,12 @@ impl Nft {
         let mut bytes = Vec::new();
         let begin = generation.map_or(ControlMessage::BatchBegin, |generation| {
             let generation = DefaultNla::new(BATCH_GENID, generation.to_be_bytes().to_vec());
-            ControlMessage::Other {
-                message_type: BATCH_BEGIN,
-                attributes: vec![generation],
-            }
+            ControlMessage::Other { message_type: BATCH_BEGIN, attributes: vec![generation] }
         });
-        append(
-            &mut bytes,
-            batch(begin),
-            NLM_F_REQUEST,
-            self.netlink.next_sequence(),
-        );
+        append(&mut bytes, batch(begin), NLM_F_REQUEST, self.netlink.next_sequence());
         for Change { message, flags } in changes {
             let flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-            append(
-                &mut bytes,
-                inet(message),
-                flags,
-                self.netlink.next_sequence(),
-            );
+            append(&mut bytes, inet(message), flags, self.netlink.next_sequence());
         }
         let end = batch(ControlMessage::BatchEnd);
         append(&mut bytes, end, NLM_F_REQUEST, self.netlink.next_sequence());
@@ -270,10 +229,7 @@ impl Nft {
 }
 
 fn inet(message: NfTablesMessage) -> NetfilterMessage {
-    NetfilterMessage::new(
-        NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0),
-        message,
-    )
+    NetfilterMessage::new(NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0), message)
 }
 
 fn batch(message: ControlMessage) -> NetfilterMessage {
