@@ -28,7 +28,7 @@ impl TableName {
     /// The table's sets, map, chains and rules, as `nft -f` reads them.
     #[must_use]
     pub fn ruleset(&self) -> String {
-        format!("table inet {self} {{\n{RULESET}}}\n")
+        format!("table inet {self} {{\n\tcomment \"{}\"\n{RULESET}}}\n", self.mark())
     }
 }
 
@@ -60,11 +60,11 @@ const RULESET: &str = "\
 \t}
 \tchain prerouting {
 \t\ttype nat hook prerouting priority dstnat; policy accept;
-\t\tfib daddr type local dnat ip to meta l4proto . th dport map @forward4
+\t\tmeta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map @forward4
 \t}
 \tchain output {
 \t\ttype nat hook output priority -100; policy accept;
-\t\tfib daddr type local dnat ip to meta l4proto . th dport map @forward4
+\t\tmeta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map @forward4
 \t}
 \tchain postrouting {
 \t\ttype nat hook postrouting priority srcnat; policy accept;

@@ -214,7 +214,7 @@ impl fmt::Display for Op {
         match self {
             Self::EnableForwarding => f.write_str("sysctl -w net.ipv4.ip_forward=1"),
             Self::CreateTable { table } => write!(f, "nft -f - <<'EOF'\n{}EOF", table.ruleset()),
-            Self::RemoveTable { table } => write!(f, "nft delete table inet {table}"),
+            Self::RemoveTable { table } => write!(f, "nft 'delete table inet {table}'"),
             Self::CreateBridge { name, mac, mtu, tag } => {
                 let group = birth_group(tag.owner());
                 write!(
@@ -241,6 +241,7 @@ impl fmt::Display for Op {
                 f.write_str(if options.vnet_hdr { " vnet_hdr" } else { "" })?;
                 f.write_str(if options.multi_queue { " multi_queue" } else { "" })?;
                 write!(f, "\nip link property add dev {name} altname '{tag}'")?;
+                write!(f, "\nsysctl -w net.ipv6.conf.{name}.addr_gen_mode=1")?;
                 write!(f, "\nip link set {name} address {mac}{}", Mtu(*mtu))
             }
             Self::AttachPort { port, bridge } => {
@@ -260,14 +261,14 @@ impl fmt::Display for Op {
             }
             Self::AddElement { table, element, tag } => write!(
                 f,
-                "nft add element inet {table} {} {{ {} }}",
+                "nft 'add element inet {table} {} {{ {} }}'",
                 element.set(),
                 element.with_comment(tag)
             ),
             Self::RemoveElement { table, element, .. } => {
                 write!(
                     f,
-                    "nft delete element inet {table} {} {{ {} }}",
+                    "nft 'delete element inet {table} {} {{ {} }}'",
                     element.set(),
                     element.key()
                 )

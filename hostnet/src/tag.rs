@@ -200,9 +200,9 @@ impl From<Tag> for String {
 #[must_use]
 pub(crate) fn birth_group(owner: &Owner) -> u32 {
     let hash = fnv1a(owner.as_str().as_bytes());
-    // The upper half of the range, which nothing else is known to number from.
     let [a, b, c, d, ..] = hash.to_be_bytes();
-    u32::from_be_bytes([a, b, c, d]) | 0x8000_0000
+    // Far from the small numbers that people use, and positive, since `ip` reads groups as signed.
+    u32::from_be_bytes([a, b, c, d]) >> 2 | 0x4000_0000
 }
 
 /// 64-bit FNV-1a: small, stable for ever, and needed only to spread short names.

@@ -30,7 +30,7 @@ pub(super) fn changes(table: &TableName) -> Vec<Change> {
         ],
     }))];
     let sets = [
-        set(table, 1, "bridges", SetFlags::empty(), (IFNAME, 16)),
+        host_endian(set(table, 1, "bridges", SetFlags::empty(), (IFNAME, 16))),
         set(table, 2, "networks4", SetFlags::Interval, (IPV4_ADDR, 4)),
         set(table, 3, "masquerade4", SetFlags::Interval, (IPV4_ADDR, 4)),
         forward_map(table, 4, "forward4"),
@@ -169,6 +169,18 @@ fn set(
             SetAttribute::Id(id),
         ],
     })
+}
+
+/// Tells `nft` that the keys are text as the host writes it, or it would print them backwards.
+fn host_endian(mut set: NfTablesMessage) -> NfTablesMessage {
+    const KEY_BYTE_ORDER: u8 = 0;
+    const HOST_ENDIAN: u32 = 1;
+    if let NfTablesMessage::NewSet(set) = &mut set {
+        let mut entry = vec![KEY_BYTE_ORDER, 4];
+        entry.extend(HOST_ENDIAN.to_ne_bytes());
+        set.attributes.push(SetAttribute::UserData(entry));
+    }
+    set
 }
 
 fn forward_map(table: &TableName, id: u32, name: &str) -> NfTablesMessage {
