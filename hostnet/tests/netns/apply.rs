@@ -19,6 +19,7 @@ tests![
     two_vms_cannot_have_one_port,
     a_tap_can_be_opened_once_by_its_user,
     one_host_serves_many_tasks,
+    the_printed_plan_does_the_same_in_a_shell,
 ];
 
 fn everything_is_made_and_a_second_apply_changes_nothing() -> Outcome {
@@ -272,5 +273,30 @@ fn one_host_serves_many_tasks() -> Outcome {
         }
     });
     assert!(plan(&desired("demo", 16), &block_on(host.observe())?)?.is_empty());
+    Ok(())
+}
+
+fn the_printed_plan_does_the_same_in_a_shell() -> Outcome {
+    if let Some(program) = crate::world::missing_program(&["bash", "ip", "nft", "sysctl"]) {
+        // Not everybody has these; where they are promised, their absence is a failure.
+        assert!(std::env::var_os("CI").is_none(), "`{program}` is missing");
+        eprintln!("not checked: `{program}` is missing");
+        return Ok(());
+    }
+    let host = owned("demo");
+    let before = snapshot(&host);
+    let desired = desired("demo", 2);
+    let plan_to_make = plan(&desired, &before)?;
+    block_on(host.apply(&plan_to_make))?;
+    let made = snapshot(&host);
+    block_on(host.remove(&subjects(&desired)))?;
+
+    crate::world::shell(&plan_to_make.to_string())?;
+    let typed = snapshot(&host);
+    assert!(plan(&desired, &typed)?.is_empty(), "{}", plan(&desired, &typed)?);
+    assert_eq!(typed.table, made.table);
+
+    crate::world::shell(&hostnet::teardown(&subjects(&desired), &typed)?.to_string())?;
+    assert_eq!(snapshot(&host), before);
     Ok(())
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::future::Future;
 use std::num::NonZeroU16;
+use std::process::Command;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
@@ -110,6 +111,22 @@ pub(crate) fn snapshot(host: &Host) -> Observed {
     // Shared with everybody in the namespace, so it is not set back.
     observed.ip_forward = true;
     observed
+}
+
+/// The first of these programs that is not installed.
+pub(crate) fn missing_program<'a>(programs: &[&'a str]) -> Option<&'a str> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = |name: &str| std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
+    programs.iter().copied().find(|name| !found(name))
+}
+
+/// Runs commands as a person would type them; stops at the first that fails.
+pub(crate) fn shell(commands: &str) -> Outcome {
+    let output = Command::new("bash").args(["-ec", commands]).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{}\n{commands}", String::from_utf8_lossy(&output.stderr)).into())
 }
 
 /// Somebody else on the same host, with a netlink socket of its own.
