@@ -34,7 +34,10 @@ fn remove_all_there_is(host: &Host) -> Outcome {
 
 fn foreign_devices_refuse_creation_and_survive_everything() -> Outcome {
     let host = owned("demo");
-    let wanted = vm(0).tap_name().to_string();
+    let mut desired = desired("demo", 0);
+    desired.add_attachment(vm(0xd4))?;
+    let wanted = "tap_a1b2c3d4".to_owned();
+    assert_eq!(vm(0xd4).tap_name().as_str(), wanted);
     block_on(async {
         let stranger = Stranger::new();
         stranger.add_veth("veth12345678", "eth0-peer").await?;
@@ -46,7 +49,6 @@ fn foreign_devices_refuse_creation_and_survive_everything() -> Outcome {
     let strangers = foreign(&before);
     assert_eq!(strangers.iter().filter(|(_, name)| *name == wanted).count(), 1);
 
-    let desired = desired("demo", 1);
     match block_on(host.ensure(&desired)) {
         Err(EnsureError::Plan(PlanError::NameTaken { name, by, .. })) => {
             assert_eq!(name.as_str(), wanted);
