@@ -47,7 +47,8 @@
 //!
 //! # No-std and features
 //!
-//! The crate needs `alloc` only. `serde` makes snapshots and reports serialisable. There is no clock and no source of randomness inside:
+//! The crate needs `alloc` only. `std` (default) adds [`Shared`], the front for threads; `serde`
+//! makes snapshots and reports serialisable. There is no clock and no source of randomness inside:
 //! both are arguments.
 
 #![no_std]
@@ -81,6 +82,8 @@ mod owners;
 mod policy;
 mod pool;
 mod queue;
+#[cfg(feature = "std")]
+mod shared;
 mod snapshot;
 mod space;
 
@@ -91,6 +94,8 @@ pub use pool::{
     AddressPool, AllocateError, Conflict, ExactError, Grant, How, IndexPool, Pool, PortPool,
     Rebuild, ReleaseError, Released, State, SubnetPool,
 };
+#[cfg(feature = "std")]
+pub use shared::Shared;
 pub use snapshot::{RestoreError, Snapshot};
 pub use space::{
     Address, Addresses, Index, Integer, Integers, Layout, LayoutError, Place, Ports, Prefix,

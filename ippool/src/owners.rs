@@ -5,6 +5,7 @@ use core::fmt::Debug;
 use core::hash::{BuildHasher as _, Hash};
 use core::mem::size_of;
 
+use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use crate::space::Index;
@@ -50,11 +51,8 @@ impl<I: Index, O: Owner> Owners<I, O> {
     pub(crate) const TRACKED: bool = size_of::<O>() != 0;
 
     pub(crate) fn new(capacity: u128) -> Self {
-        let by_index = if capacity <= 1 << 24 {
-            Store::Pages(Vec::new())
-        } else {
-            Store::Map(HashMap::new())
-        };
+        let by_index =
+            if capacity <= 1 << 24 { Store::Pages(Vec::new()) } else { Store::Map(HashMap::new()) };
         Self {
             by_index,
             first: HashTable::new(),
@@ -80,21 +78,16 @@ impl<I: Index, O: Owner> Owners<I, O> {
         }
         self.forget_former(index);
         self.by_index.set(index, owner);
-        let Self {
-            by_index,
-            first,
-            more,
-            hasher,
-            ..
-        } = self;
-        let hash = hasher.hash_one(owner);
-        if first
-            .find(hash, |&other| by_index.at(other) == Some(owner))
-            .is_some()
-        {
-            more.insert((owner, index));
-        } else {
-            first.insert_unique(hash, index, |&index| hasher.hash_one(by_index.at(index)));
+        let Self { by_index, first, more, hasher, .. } = self;
+        let is_its = |&other: &I| by_index.at(other) == Some(owner);
+        let rehash = |&index: &I| by_index.at(index).map_or(0, |owner| hasher.hash_one(owner));
+        match first.entry(hasher.hash_one(owner), is_its, rehash) {
+            Entry::Vacant(entry) => {
+                entry.insert(index);
+            }
+            Entry::Occupied(_) => {
+                more.insert((owner, index));
+            }
         }
     }
 
@@ -104,13 +97,7 @@ impl<I: Index, O: Owner> Owners<I, O> {
         if !Self::TRACKED {
             return;
         }
-        let Self {
-            by_index,
-            first,
-            more,
-            hasher,
-            ..
-        } = self;
+        let Self { by_index, first, more, hasher, .. } = self;
         let hash = hasher.hash_one(owner);
         match first.find_entry(hash, |&other| other == index) {
             Ok(entry) => {
@@ -139,35 +126,28 @@ impl<I: Index, O: Owner> Owners<I, O> {
     /// The owner of a held index.
     #[inline]
     pub(crate) fn owner(&self, index: I) -> Option<O> {
-        if Self::TRACKED {
-            self.by_index.at(index)
-        } else {
-            self.only
-        }
+        if Self::TRACKED { self.by_index.at(index) } else { self.only }
     }
 
     /// An index that the owner holds; always the same one while it does.
     pub(crate) fn first_of(&self, owner: O) -> Option<I> {
         let hash = self.hasher.hash_one(owner);
-        self.first
-            .find(hash, |&index| self.by_index.at(index) == Some(owner))
-            .copied()
+        self.first.find(hash, |&index| self.by_index.at(index) == Some(owner)).copied()
     }
 
     /// Every index the owner holds, in no order.
     pub(crate) fn all_of(&self, owner: O) -> impl Iterator<Item = I> + '_ {
         let more = self.more.range((owner, I::narrow(0))..);
-        let more = more
-            .take_while(move |(other, _)| *other == owner)
-            .map(|(_, index)| *index);
+        let more = more.take_while(move |(other, _)| *other == owner).map(|(_, index)| *index);
         self.first_of(owner).into_iter().chain(more)
     }
 
     /// The index the owner released last, if nobody held it since.
+    #[inline]
     pub(crate) fn former_of(&self, owner: O) -> Option<I> {
-        let hash = self.hasher.hash_one(owner);
+        let former = self.former.as_ref()?;
         let is_its = |&index: &I| self.by_index.at(index) == Some(owner);
-        self.former.as_ref()?.find(hash, is_its).copied()
+        former.find(self.hasher.hash_one(owner), is_its).copied()
     }
 
     /// Every index that a former owner would get back.
@@ -182,9 +162,7 @@ impl<I: Index, O: Owner> Owners<I, O> {
             return;
         };
         self.by_index.set(index, owner);
-        let Self {
-            by_index, hasher, ..
-        } = self;
+        let Self { by_index, hasher, .. } = self;
         let hash = hasher.hash_one(owner);
         let is_its = |&other: &I| by_index.at(other) == Some(owner);
         if let Ok(entry) = former.find_entry(hash, is_its) {
@@ -194,7 +172,8 @@ impl<I: Index, O: Owner> Owners<I, O> {
                 by_index.unset(earlier);
             }
         } else {
-            former.insert_unique(hash, index, |&index| hasher.hash_one(by_index.at(index)));
+            let rehash = |&index: &I| by_index.at(index).map_or(0, |owner| hasher.hash_one(owner));
+            former.insert_unique(hash, index, rehash);
         }
     }
 
@@ -203,7 +182,10 @@ impl<I: Index, O: Owner> Owners<I, O> {
         let Some(former) = &mut self.former else {
             return;
         };
-        let hash = self.hasher.hash_one(self.by_index.at(index));
+        let Some(owner) = self.by_index.at(index) else {
+            return;
+        };
+        let hash = self.hasher.hash_one(owner);
         if let Ok(entry) = former.find_entry(hash, |&other| other == index) {
             entry.remove();
         }

@@ -20,11 +20,7 @@ pub(crate) struct Queue<I> {
 
 impl<I: Copy + Eq + Hash> Queue<I> {
     pub(crate) fn new() -> Self {
-        Self {
-            entries: VecDeque::new(),
-            dead: HashMap::new(),
-            dead_len: 0,
-        }
+        Self { entries: VecDeque::new(), dead: HashMap::new(), dead_len: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -36,10 +32,7 @@ impl<I: Copy + Eq + Hash> Queue<I> {
     /// time that counts.
     #[inline]
     pub(crate) fn push(&mut self, time: Duration, index: I) -> Duration {
-        let time = self
-            .entries
-            .back()
-            .map_or(time, |(last, _)| time.max(*last));
+        let time = self.entries.back().map_or(time, |(last, _)| time.max(*last));
         self.entries.push_back((time, index));
         time
     }
@@ -63,11 +56,7 @@ impl<I: Copy + Eq + Hash> Queue<I> {
     /// Takes the oldest entry if its time is not after `now`.
     #[inline]
     pub(crate) fn pop_due(&mut self, now: Duration) -> Option<(Duration, I)> {
-        if self.front()?.0 <= now {
-            self.pop()
-        } else {
-            None
-        }
+        if self.front()?.0 <= now { self.pop() } else { None }
     }
 
     /// Takes out an index that is in the queue.
@@ -85,10 +74,7 @@ impl<I: Copy + Eq + Hash> Queue<I> {
     /// Oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Duration, I)> + '_ {
         let mut dead = self.dead.clone();
-        self.entries
-            .iter()
-            .copied()
-            .filter(move |(_, index)| !Self::is_dead(&mut dead, *index))
+        self.entries.iter().copied().filter(move |(_, index)| !Self::is_dead(&mut dead, *index))
     }
 
     pub(crate) fn clear(&mut self) {
@@ -152,10 +138,7 @@ mod tests {
                 }
             }
             assert_eq!(queue.iter().collect::<Vec<_>>(), plain);
-            assert_eq!(
-                (queue.len(), queue.front()),
-                (plain.len(), plain.first().copied())
-            );
+            assert_eq!((queue.len(), queue.front()), (plain.len(), plain.first().copied()));
             assert!(queue.entries.len() <= 2 * plain.len() + 1);
         }
     }

@@ -142,7 +142,7 @@ impl Bits {
         match &mut self.0 {
             Form::Flat(flat) => {
                 let capacity = flat.capacity();
-                if vacant >= u128::from(capacity >> 2) {
+                if vacant >= u128::from(capacity >> 1) {
                     for _ in 0..8 {
                         let index = rng.random_range(0..capacity);
                         if matches!(flat.state(index), State::Fresh | State::Spent) {
@@ -150,8 +150,7 @@ impl Bits {
                         }
                     }
                 }
-                flat.nth_free(rng.random_range(0..small(vacant)))
-                    .map(u128::from)
+                flat.nth_free(rng.random_range(0..small(vacant))).map(u128::from)
             }
             Form::Tree(tree) => {
                 let mut index = 0;

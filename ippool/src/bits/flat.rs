@@ -50,11 +50,7 @@ impl Flat {
         if let Some(word) = flat.l2.last_mut() {
             *word = padding(n1.into());
         }
-        let pad = if capacity == 0 {
-            u64::MAX
-        } else {
-            padding(capacity.into())
-        };
+        let pad = if capacity == 0 { u64::MAX } else { padding(capacity.into()) };
         if let Some(leaf) = flat.leaves.last_mut() {
             leaf.taken = pad;
         }
@@ -74,10 +70,7 @@ impl Flat {
 
     #[inline]
     pub(super) fn leaf(&self, number: u32) -> Leaf {
-        self.leaves
-            .get(number as usize)
-            .copied()
-            .unwrap_or(Leaf::HELD)
+        self.leaves.get(number as usize).copied().unwrap_or(Leaf::HELD)
     }
 
     #[inline]
@@ -180,11 +173,7 @@ impl Flat {
         }
         let next = (next >> 6).wrapping_add(1);
         let open = if next < 64 { !self.l3 & from(next) } else { 0 };
-        if open == 0 {
-            None
-        } else {
-            self.descend2(open.trailing_zeros())
-        }
+        if open == 0 { None } else { self.descend2(open.trailing_zeros()) }
     }
 
     fn descend2(&self, word: u32) -> Option<u32> {
@@ -232,9 +221,7 @@ impl Flat {
     /// The `rank`-th free index, counted from 0; keeps counts from now on so that it stays cheap.
     pub(super) fn nth_free(&mut self, rank: u32) -> Option<u32> {
         let leaves = &self.leaves;
-        self.ranks
-            .get_or_insert_with(|| Ranks::new(leaves))
-            .select(leaves, rank)
+        self.ranks.get_or_insert_with(|| Ranks::new(leaves)).select(leaves, rank)
     }
 
     fn mark_full(&mut self, leaf: u32) {

@@ -22,18 +22,12 @@ pub(super) struct Leaf {
 
 impl Leaf {
     /// Every index handed out.
-    pub(super) const HELD: Self = Self {
-        taken: u64::MAX,
-        released: 0,
-    };
+    pub(super) const HELD: Self = Self { taken: u64::MAX, released: 0 };
 
     /// The leaf that ends a space of `capacity` indexes: what lies beyond counts as taken, so that
     /// no search needs to compare with the capacity.
     pub(super) const fn padded(capacity: u128) -> Self {
-        Self {
-            taken: padding(capacity),
-            released: 0,
-        }
+        Self { taken: padding(capacity), released: 0 }
     }
 
     pub(super) const fn state(self, bit: u64) -> State {
@@ -54,11 +48,7 @@ impl Leaf {
 /// The bits of the last leaf of a space of `capacity` indexes that stand for no index.
 pub(super) const fn padding(capacity: u128) -> u64 {
     let used = low6(capacity);
-    if used == 0 {
-        0
-    } else {
-        u64::MAX.wrapping_shl(used)
-    }
+    if used == 0 { 0 } else { u64::MAX.wrapping_shl(used) }
 }
 
 /// The position of `index` in its word.

@@ -18,20 +18,13 @@ impl Runs {
     pub(super) fn next(&self, number: u128) -> Option<(u128, u128)> {
         match self.end_of(number) {
             Some(last) => Some((number, last)),
-            None => self
-                .runs
-                .range(number..)
-                .next()
-                .map(|(&first, &last)| (first, last)),
+            None => self.runs.range(number..).next().map(|(&first, &last)| (first, last)),
         }
     }
 
     /// Adds a number that is not in the set.
     pub(super) fn insert(&mut self, number: u128) {
-        let last = match number
-            .checked_add(1)
-            .and_then(|next| self.runs.remove(&next))
-        {
+        let last = match number.checked_add(1).and_then(|next| self.runs.remove(&next)) {
             Some(last) => last,
             None => number,
         };
@@ -86,10 +79,7 @@ mod tests {
                 let end = (number..34).take_while(|n| plain.contains(n)).last();
                 assert_eq!(runs.end_of(number), end);
             }
-            let maximal = plain
-                .iter()
-                .filter(|&&n| n == 0 || !plain.contains(&(n - 1)))
-                .count();
+            let maximal = plain.iter().filter(|&&n| n == 0 || !plain.contains(&(n - 1))).count();
             assert_eq!(runs.runs.len(), maximal);
         }
     }

@@ -32,13 +32,7 @@ impl Tree {
         if padding(capacity) != 0 {
             leaves.insert(capacity >> 6, Leaf::padded(capacity));
         }
-        Self {
-            capacity,
-            taken: 0,
-            leaves,
-            full: Runs::default(),
-            memory: Memory::Frugal,
-        }
+        Self { capacity, taken: 0, leaves, full: Runs::default(), memory: Memory::Frugal }
     }
 
     pub(super) const fn remember(&mut self) {
@@ -129,10 +123,7 @@ impl Tree {
         let stored =
             stored.map(|(&number, leaf)| (number << 6) | u128::from(leaf.taken.trailing_zeros()));
         let full = self.full.next(next).map(|(number, _)| number << 6);
-        stored
-            .into_iter()
-            .chain(full)
-            .fold(self.capacity, u128::min)
+        stored.into_iter().chain(full).fold(self.capacity, u128::min)
     }
 
     /// The first leaf from `number` on with anything held in it, what is, and how many leaves in
@@ -166,11 +157,7 @@ impl Tree {
     }
 
     const fn held(&self, number: u128, leaf: Leaf) -> u64 {
-        if self.is_padded(number) {
-            leaf.held() & !padding(self.capacity)
-        } else {
-            leaf.held()
-        }
+        if self.is_padded(number) { leaf.held() & !padding(self.capacity) } else { leaf.held() }
     }
 
     /// Whether the leaf has bits that stand for no index; it is always stored.

@@ -44,11 +44,9 @@ impl<S: Space, O: Owner> Pool<S, O> {
         owner: O,
         now: Duration,
     ) -> Result<Grant<S::Item>, AllocateError> {
+        self.expire(now);
         match self.first_held_by(owner) {
-            Some(item) => Ok(Grant {
-                item,
-                how: How::AlreadyHeld,
-            }),
+            Some(item) => Ok(Grant { item, how: How::AlreadyHeld }),
             None => self.allocate(owner, now),
         }
     }
@@ -94,11 +92,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
             return Ok(grant);
         }
         if let Some(index) = self.bits.random_free(rng) {
-            self.take(index, owner);
-            return Ok(Grant {
-                item: self.item(index),
-                how: How::Vacant,
-            });
+            return Ok(self.hand_out(index, owner));
         }
         self.under_pressure(owner, now, |_| true)
     }
@@ -210,10 +204,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
         let item = self.item(index);
         usable(item).then(|| {
             self.take(index, owner);
-            Grant {
-                item,
-                how: How::Returned,
-            }
+            Grant { item, how: How::Returned }
         })
     }
 
@@ -224,7 +215,10 @@ impl<S: Space, O: Owner> Pool<S, O> {
             Policy::Lowest => self.scan(self.bits.first_free(), u128::MAX, usable),
             Policy::NextFit => {
                 let found = self.scan(self.bits.next_free(self.cursor), u128::MAX, usable);
-                found.or_else(|| self.scan(self.bits.first_free(), self.cursor, usable))
+                let found =
+                    found.or_else(|| self.scan(self.bits.first_free(), self.cursor, usable))?;
+                self.cursor = found.saturating_add(1);
+                Some(found)
             }
             Policy::LongestIdle => self.choose_idle(usable),
         }
@@ -272,14 +266,14 @@ impl<S: Space, O: Owner> Pool<S, O> {
 
     #[inline]
     fn hand_out(&mut self, index: u128, owner: O) -> Grant<S::Item> {
-        if self.policy == Policy::NextFit {
-            self.cursor = index.saturating_add(1);
+        if self.policy == Policy::LongestIdle {
+            self.take(index, owner);
+        } else {
+            // It is free and in no queue: no need to look.
+            self.bits.hold(index);
+            self.owners.insert(S::Index::narrow(index), owner);
         }
-        self.take(index, owner);
-        Grant {
-            item: self.item(index),
-            how: How::Vacant,
-        }
+        Grant { item: self.item(index), how: How::Vacant }
     }
 
     /// What to do when nothing usable is free.
@@ -298,10 +292,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
             if let Some((until, index)) = oldest {
                 self.take(index.into(), owner);
                 let remaining = until.saturating_sub(now);
-                return Ok(Grant {
-                    item: self.item(index.into()),
-                    how: How::Early { remaining },
-                });
+                return Ok(Grant { item: self.item(index.into()), how: How::Early { remaining } });
             }
         }
         if counts.free > 0 {

@@ -64,19 +64,14 @@ impl<S: Space, O: Owner> Pool<S, O> {
     /// Every held item with its owner, in ascending order.
     pub fn held(&self) -> impl Iterator<Item = (S::Item, O)> + '_ {
         self.bits.held().filter_map(|index| {
-            Some((
-                self.item(index),
-                self.owners.owner(S::Index::narrow(index))?,
-            ))
+            Some((self.item(index), self.owners.owner(S::Index::narrow(index))?))
         })
     }
 
     /// Every cooling item with the time when it becomes free, a duration since the Unix epoch;
     /// that time never decreases.
     pub fn cooling(&self) -> impl Iterator<Item = (S::Item, Duration)> + '_ {
-        self.resting
-            .iter()
-            .map(|(until, index)| (self.item(index.into()), until))
+        self.resting.iter().map(|(until, index)| (self.item(index.into()), until))
     }
 
     /// Every free item, in ascending order. In an IPv6 prefix that may be more than anybody can
@@ -87,15 +82,11 @@ impl<S: Space, O: Owner> Pool<S, O> {
 
     /// What the pool never hands out, ascending; one reservation may overlap another.
     pub fn reserved(&self) -> impl Iterator<Item = Reservation<S::Item>> + '_ {
-        self.space
-            .layout()
-            .reservations()
-            .iter()
-            .map(|block| Reservation {
-                first: self.space.item(block.first),
-                last: self.space.item(block.last),
-                reason: block.reason,
-            })
+        self.space.layout().reservations().iter().map(|block| Reservation {
+            first: self.space.item(block.first),
+            last: self.space.item(block.last),
+            reason: block.reason,
+        })
     }
 
     #[inline]
@@ -113,9 +104,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
 
     pub(super) fn first_held_by(&self, owner: O) -> Option<S::Item> {
         if Owners::<S::Index, O>::TRACKED {
-            self.owners
-                .first_of(owner)
-                .map(|index| self.item(index.into()))
+            self.owners.first_of(owner).map(|index| self.item(index.into()))
         } else {
             self.bits.held().next().map(|index| self.item(index))
         }

@@ -89,24 +89,14 @@ impl<S: Space, O: Owner> Pool<S, O> {
                     }
                 }
                 Some(holder) => {
-                    report.conflicting.push(Conflict {
-                        item,
-                        holder,
-                        claimant: owner,
-                    });
+                    report.conflicting.push(Conflict { item, holder, claimant: owner });
                 }
             }
             seen.hold(index);
         }
-        let orphaned = self
-            .bits
-            .held()
-            .filter(|&index| seen.state(index) == bits::State::Fresh);
+        let orphaned = self.bits.held().filter(|&index| seen.state(index) == bits::State::Fresh);
         report.orphaned.extend(orphaned.filter_map(|index| {
-            Some((
-                self.item(index),
-                self.owners.owner(S::Index::narrow(index))?,
-            ))
+            Some((self.item(index), self.owners.owner(S::Index::narrow(index))?))
         }));
         report
     }

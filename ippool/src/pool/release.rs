@@ -51,10 +51,9 @@ impl<S: Space, O: Owner> Pool<S, O> {
             }
         }
         match self.owners.owner(S::Index::narrow(index)) {
-            Some(holder) if holder != owner => Err(ReleaseError::HeldByOther {
-                item,
-                owner: holder,
-            }),
+            Some(holder) if holder != owner => {
+                Err(ReleaseError::HeldByOther { item, owner: holder })
+            }
             _ => Ok(self.put_back(index, owner, now)),
         }
     }

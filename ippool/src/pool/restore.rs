@@ -26,20 +26,13 @@ impl<S: Space, O: Owner> Pool<S, O> {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<O> {
         let timed = |queue: &Queue<S::Index>| {
-            queue
-                .iter()
-                .map(|(time, index)| (index.into(), time))
-                .collect()
+            queue.iter().map(|(time, index)| (index.into(), time)).collect()
         };
         let owners = if Owners::<S::Index, O>::TRACKED {
             let owner = |index| Some((index, self.owners.owner(S::Index::narrow(index))?));
             self.bits.held().filter_map(owner).collect()
         } else {
-            self.owners
-                .only()
-                .map(|owner| (0, owner))
-                .into_iter()
-                .collect()
+            self.owners.only().map(|owner| (0, owner)).into_iter().collect()
         };
         Snapshot {
             version: Snapshot::<O>::VERSION,
@@ -49,11 +42,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
             owners,
             cooling: timed(&self.resting),
             idle: timed(&self.idle),
-            former: self
-                .owners
-                .formers()
-                .map(|(index, owner)| (index.into(), owner))
-                .collect(),
+            former: self.owners.formers().map(|(index, owner)| (index.into(), owner)).collect(),
         }
     }
 
@@ -68,9 +57,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
             return Err(RestoreError::NotEmpty);
         }
         if snapshot.version != Snapshot::<O>::VERSION {
-            return Err(RestoreError::Version {
-                found: snapshot.version,
-            });
+            return Err(RestoreError::Version { found: snapshot.version });
         }
         if snapshot.usable != self.space.layout().usable() {
             return Err(RestoreError::OtherSpace);

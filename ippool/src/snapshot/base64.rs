@@ -21,10 +21,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
 /// The bytes, or how many could be read.
 pub(super) fn decode(text: &str) -> Result<Vec<u8>, usize> {
     let mut bytes = Vec::with_capacity(text.len());
-    let digits = text
-        .strip_suffix("==")
-        .or_else(|| text.strip_suffix('='))
-        .unwrap_or(text);
+    let digits = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
     let (mut bits, mut count) = (0u32, 0u32);
     for sign in digits.bytes() {
         let value = value(sign).ok_or(bytes.len())?;
@@ -37,11 +34,7 @@ pub(super) fn decode(text: &str) -> Result<Vec<u8>, usize> {
         }
     }
     // Only the one text that `encode` writes is accepted: whole groups, no stray bits.
-    if encode(&bytes) == text {
-        Ok(bytes)
-    } else {
-        Err(bytes.len())
-    }
+    if encode(&bytes) == text { Ok(bytes) } else { Err(bytes.len()) }
 }
 
 const fn value(sign: u8) -> Option<u8> {

@@ -57,10 +57,7 @@ pub(crate) fn decode(
         let at = bytes.len().saturating_sub(rest.len());
         let damaged = RestoreError::Damaged { at };
         let (kind, count) = read_header(&mut rest).ok_or(damaged)?;
-        let end = number
-            .checked_add(count)
-            .filter(|end| *end <= 1 << 122)
-            .ok_or(damaged)?;
+        let end = number.checked_add(count).filter(|end| *end <= 1 << 122).ok_or(damaged)?;
         while kind != EMPTY && number < end {
             let word = if kind == FULL {
                 u64::MAX

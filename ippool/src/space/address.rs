@@ -139,17 +139,9 @@ impl<A: Address> Addresses<A> {
         let (first, last) = Self::bounds(prefix)?;
         let mut reserved = Vec::new();
         if last.wrapping_sub(first) > 1 {
-            reserved.push(Reservation {
-                first,
-                last: first,
-                reason: A::FIRST,
-            });
+            reserved.push(Reservation { first, last: first, reason: A::FIRST });
             if let Some(reason) = A::LAST {
-                reserved.push(Reservation {
-                    first: last,
-                    last,
-                    reason,
-                });
+                reserved.push(Reservation { first: last, last, reason });
             }
         }
         Self::build(prefix, first, last, reserved)
@@ -171,11 +163,7 @@ impl<A: Address> Addresses<A> {
     pub fn with_gateway(self, gateway: A) -> Result<Self, PrefixError> {
         let ordinal = gateway.bits();
         let prefix = self.prefix.into();
-        let taken = self
-            .layout
-            .reservations()
-            .iter()
-            .find(|block| block.first == ordinal);
+        let taken = self.layout.reservations().iter().find(|block| block.first == ordinal);
         match taken.map(|block| block.reason) {
             Some(reason @ (Reason::Network | Reason::Broadcast | Reason::SubnetRouter)) => {
                 return Err(PrefixError::GatewayReserved {
@@ -189,14 +177,8 @@ impl<A: Address> Addresses<A> {
         let layout = self
             .layout
             .reserve(ordinal, ordinal, Reason::Gateway)
-            .map_err(|_refused| PrefixError::GatewayOutside {
-                gateway: gateway.into(),
-                prefix,
-            })?;
-        Ok(Self {
-            prefix: self.prefix,
-            layout,
-        })
+            .map_err(|_refused| PrefixError::GatewayOutside { gateway: gateway.into(), prefix })?;
+        Ok(Self { prefix: self.prefix, layout })
     }
 
     /// Reserves a range of addresses; it may overlap other reservations.
@@ -207,24 +189,14 @@ impl<A: Address> Addresses<A> {
         let (first, last) = (*range.start(), *range.end());
         let (from, to) = (first.into(), last.into());
         if first > last {
-            return Err(PrefixError::ExclusionBackwards {
-                first: from,
-                last: to,
-            });
+            return Err(PrefixError::ExclusionBackwards { first: from, last: to });
         }
         let prefix = self.prefix.into();
         let layout = self
             .layout
             .reserve(first.bits(), last.bits(), Reason::Excluded)
-            .map_err(|_refused| PrefixError::ExclusionOutside {
-                first: from,
-                last: to,
-                prefix,
-            })?;
-        Ok(Self {
-            prefix: self.prefix,
-            layout,
-        })
+            .map_err(|_refused| PrefixError::ExclusionOutside { first: from, last: to, prefix })?;
+        Ok(Self { prefix: self.prefix, layout })
     }
 
     /// The prefix.
@@ -255,11 +227,8 @@ impl<A: Address> Addresses<A> {
         reserved: Vec<Reservation<u128>>,
     ) -> Result<Self, PrefixError> {
         // The range is in order and the reservations are its ends: only the size can be wrong.
-        let layout = Layout::with_reservations(first, last, reserved).map_err(|_refused| {
-            PrefixError::TooLarge {
-                prefix: prefix.into(),
-            }
-        })?;
+        let layout = Layout::with_reservations(first, last, reserved)
+            .map_err(|_refused| PrefixError::TooLarge { prefix: prefix.into() })?;
         Ok(Self { prefix, layout })
     }
 }
@@ -288,11 +257,7 @@ impl<A: Address> FromStr for Addresses<A> {
     type Err = PrefixError;
 
     fn from_str(text: &str) -> Result<Self, PrefixError> {
-        let syntax = PrefixError::Syntax {
-            family: A::NAME,
-            max: A::BITS,
-            example: A::EXAMPLE,
-        };
+        let syntax = PrefixError::Syntax { family: A::NAME, max: A::BITS, example: A::EXAMPLE };
         Self::new(text.parse().map_err(|_refused| syntax)?)
     }
 }
@@ -315,10 +280,7 @@ impl Address for Ipv4Addr {
         self.to_bits().into()
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "an IPv4 space ends at 2^32"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "an IPv4 space ends at 2^32")]
     fn from_bits(bits: u128) -> Self {
         Self::from_bits(bits as u32)
     }
@@ -328,10 +290,7 @@ impl Address for Ipv4Addr {
     }
 
     fn ends(prefix: Ipv4Net) -> (u128, u128) {
-        (
-            prefix.network().to_bits().into(),
-            prefix.broadcast().to_bits().into(),
-        )
+        (prefix.network().to_bits().into(), prefix.broadcast().to_bits().into())
     }
 }
 

@@ -36,10 +36,7 @@ impl<N: Integer> Integers<N> {
     /// When the range is backwards.
     pub fn new(range: RangeInclusive<N>) -> Result<Self, LayoutError> {
         let layout = Layout::new((*range.start()).into(), (*range.end()).into())?;
-        Ok(Self {
-            layout,
-            _integer: core::marker::PhantomData,
-        })
+        Ok(Self { layout, _integer: core::marker::PhantomData })
     }
 
     /// Reserves a range of integers; it may overlap other reservations.
@@ -88,10 +85,7 @@ mod sealed {
         fn narrow(ordinal: u128) -> Self;
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the ordinals come from this type"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the ordinals come from this type")]
     impl Integer for u32 {
         type Index = Self;
 
@@ -100,10 +94,7 @@ mod sealed {
         }
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the ordinals come from this type"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the ordinals come from this type")]
     impl Integer for u64 {
         type Index = u128;
 

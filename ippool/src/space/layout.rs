@@ -121,38 +121,23 @@ impl Layout {
         }
         for block in &reserved {
             if block.first > block.last {
-                return Err(LayoutError::Backwards {
-                    first: block.first,
-                    last: block.last,
-                });
+                return Err(LayoutError::Backwards { first: block.first, last: block.last });
             }
             if block.first < first || block.last > last {
                 let (min, max) = (first, last);
                 let Reservation { first, last, .. } = *block;
-                return Err(LayoutError::Outside {
-                    first,
-                    last,
-                    min,
-                    max,
-                });
+                return Err(LayoutError::Outside { first, last, min, max });
             }
         }
         reserved.sort_by_key(|block| block.first);
         let usable = usable(first, last, &reserved)?;
         let capacity = match usable.last() {
-            Some(stretch) => stretch
-                .index
-                .checked_add(stretch.len())
-                .ok_or(LayoutError::TooLarge)?,
+            Some(stretch) => {
+                stretch.index.checked_add(stretch.len()).ok_or(LayoutError::TooLarge)?
+            }
             None => 0,
         };
-        Ok(Self {
-            first,
-            last,
-            capacity,
-            reserved,
-            usable,
-        })
+        Ok(Self { first, last, capacity, reserved, usable })
     }
 
     /// This layout with one more reservation, which may overlap others.
@@ -160,11 +145,7 @@ impl Layout {
     /// # Errors
     /// When the range is backwards or not within the layout.
     pub fn reserve(mut self, first: u128, last: u128, reason: Reason) -> Result<Self, LayoutError> {
-        self.reserved.push(Reservation {
-            first,
-            last,
-            reason,
-        });
+        self.reserved.push(Reservation { first, last, reason });
         Self::with_reservations(self.first, self.last, self.reserved)
     }
 
@@ -229,10 +210,7 @@ impl Layout {
                 }
             }
         };
-        stretch
-            .first
-            .saturating_add(index.wrapping_sub(stretch.index))
-            .min(stretch.last)
+        stretch.first.saturating_add(index.wrapping_sub(stretch.index)).min(stretch.last)
     }
 
     /// The index ranges, end exclusive, whose ordinals are consecutive.
@@ -245,16 +223,11 @@ impl Layout {
     /// The usable ordinals as inclusive ranges, ascending: what two layouts have to agree on for
     /// an index to mean the same in both.
     pub(crate) fn usable(&self) -> Vec<(u128, u128)> {
-        self.usable
-            .iter()
-            .map(|stretch| (stretch.first, stretch.last))
-            .collect()
+        self.usable.iter().map(|stretch| (stretch.first, stretch.last)).collect()
     }
 
     fn search(&self, ordinal: u128) -> Place {
-        let after = self
-            .usable
-            .partition_point(|stretch| stretch.first <= ordinal);
+        let after = self.usable.partition_point(|stretch| stretch.first <= ordinal);
         if let Some(stretch) = self.usable.get(after.wrapping_sub(1))
             && stretch.contains(ordinal)
         {
@@ -323,11 +296,7 @@ mod tests {
 
     #[test]
     fn places_and_ordinals_are_inverse() {
-        let block = |first, last| Reservation {
-            first,
-            last,
-            reason: Reason::Excluded,
-        };
+        let block = |first, last| Reservation { first, last, reason: Reason::Excluded };
         for blocks in [
             vec![],
             vec![block(10, 10)],
@@ -338,9 +307,7 @@ mod tests {
             let layout = Layout::with_reservations(10, 40, blocks.clone()).unwrap();
             let mut index = 0;
             for ordinal in 0..60 {
-                let reserved = blocks
-                    .iter()
-                    .any(|b| b.first <= ordinal && ordinal <= b.last);
+                let reserved = blocks.iter().any(|b| b.first <= ordinal && ordinal <= b.last);
                 let expected = if !(10..=40).contains(&ordinal) {
                     Place::Outside
                 } else if reserved {
@@ -364,18 +331,10 @@ mod tests {
         assert_eq!(Layout::new(0, u128::MAX), Err(LayoutError::TooLarge));
         let layout = Layout::new(1, u128::MAX).unwrap();
         assert_eq!((layout.capacity(), layout.reserved()), (u128::MAX, 0));
-        let none = vec![Reservation {
-            first: 0,
-            last: u128::MAX,
-            reason: Reason::Excluded,
-        }];
+        let none = vec![Reservation { first: 0, last: u128::MAX, reason: Reason::Excluded }];
         let none = Layout::with_reservations(0, u128::MAX, none).unwrap();
         assert_eq!((none.capacity(), none.reserved()), (0, u128::MAX));
-        let one = vec![Reservation {
-            first: 0,
-            last: 0,
-            reason: Reason::Network,
-        }];
+        let one = vec![Reservation { first: 0, last: 0, reason: Reason::Network }];
         let layout = Layout::with_reservations(0, u128::MAX, one).unwrap();
         assert_eq!((layout.capacity(), layout.reserved()), (u128::MAX, 1));
         assert_eq!(layout.place(u128::MAX), Place::Index(u128::MAX - 1));

@@ -36,11 +36,8 @@ impl Ports {
     /// When the range is backwards.
     pub fn new(range: RangeInclusive<u16>) -> Result<Self, LayoutError> {
         let layout = Layout::new((*range.start()).into(), (*range.end()).into())?;
-        let layout = if *range.start() == 0 {
-            layout.reserve(0, 0, Reason::Excluded)?
-        } else {
-            layout
-        };
+        let layout =
+            if *range.start() == 0 { layout.reserve(0, 0, Reason::Excluded)? } else { layout };
         Ok(Self { layout })
     }
 
@@ -50,9 +47,7 @@ impl Ports {
     /// When the range is backwards or not within the ports.
     pub fn with_excluded(self, range: RangeInclusive<u16>) -> Result<Self, LayoutError> {
         let (first, last) = ((*range.start()).into(), (*range.end()).into());
-        Ok(Self {
-            layout: self.layout.reserve(first, last, Reason::Excluded)?,
-        })
+        Ok(Self { layout: self.layout.reserve(first, last, Reason::Excluded)? })
     }
 
     /// How many ports can be handed out.

@@ -68,9 +68,7 @@ impl FromStr for ReservedPorts {
             .split(',')
             .filter(|_| !text.trim().is_empty())
             .map(|entry| {
-                parse(entry).ok_or_else(|| ReservedPortsError {
-                    entry: entry.to_string(),
-                })
+                parse(entry).ok_or_else(|| ReservedPortsError { entry: entry.to_string() })
             })
             .collect::<Result<Vec<_>, _>>()?;
         ranges.sort_by_key(|range| *range.start());

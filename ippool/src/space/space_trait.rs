@@ -74,10 +74,7 @@ pub(super) mod sealed {
     }
 
     impl Narrow for u32 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "callers pass only what fits"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "callers pass only what fits")]
         fn narrow(wide: u128) -> Self {
             wide as Self
         }

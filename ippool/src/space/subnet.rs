@@ -88,21 +88,11 @@ impl<P: Prefix> Subnets<P> {
         let (min, max) = (prefix.len(), P::BITS);
         if block_len < min || block_len > max {
             let prefix = prefix.into();
-            return Err(SubnetError::BlockLen {
-                prefix,
-                block_len,
-                min,
-                max,
-            });
+            return Err(SubnetError::BlockLen { prefix, block_len, min, max });
         }
-        let layout = blocks(prefix, block_len).map_err(|_refused| SubnetError::TooLarge {
-            prefix: prefix.into(),
-        })?;
-        Ok(Self {
-            prefix,
-            block_len,
-            layout,
-        })
+        let layout = blocks(prefix, block_len)
+            .map_err(|_refused| SubnetError::TooLarge { prefix: prefix.into() })?;
+        Ok(Self { prefix, block_len, layout })
     }
 
     /// Reserves every block that overlaps `excluded`, which may be larger or smaller than a block.
@@ -117,15 +107,9 @@ impl<P: Prefix> Subnets<P> {
         } else {
             None
         };
-        let refused = || SubnetError::ExclusionOutside {
-            excluded: excluded.into(),
-            prefix: prefix.into(),
-        };
-        Ok(Self {
-            prefix,
-            block_len,
-            layout: layout.ok_or_else(refused)?,
-        })
+        let refused =
+            || SubnetError::ExclusionOutside { excluded: excluded.into(), prefix: prefix.into() };
+        Ok(Self { prefix, block_len, layout: layout.ok_or_else(refused)? })
     }
 
     /// The prefix.
@@ -202,17 +186,12 @@ mod sealed {
         fn block_range(self, block_len: u8) -> (u128, u128) {
             let shift = u32::from(32u8.saturating_sub(block_len));
             let number = |address: Ipv4Addr| {
-                u128::from(address.to_bits())
-                    .checked_shr(shift)
-                    .unwrap_or_default()
+                u128::from(address.to_bits()).checked_shr(shift).unwrap_or_default()
             };
             (number(self.network()), number(self.broadcast()))
         }
 
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the number came from 32 bits"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "the number came from 32 bits")]
         fn block(number: u128, block_len: u8) -> Self {
             let shift = u32::from(32u8.saturating_sub(block_len));
             let bits = number.checked_shl(shift).unwrap_or_default() as u32;

@@ -19,28 +19,14 @@ fn a_slash_16_fills_to_its_last_address_and_says_so() {
         u32::from(Ipv4Addr::new(172, 16, 0, 2))..=u32::from(Ipv4Addr::new(172, 16, 255, 254))
     {
         let owner = expected & 0xffff;
-        assert_eq!(
-            pool.allocate(owner, NOW).unwrap().item,
-            Ipv4Addr::from(expected)
-        );
+        assert_eq!(pool.allocate(owner, NOW).unwrap().item, Ipv4Addr::from(expected));
     }
-    let Err(AllocateError::Exhausted {
-        counts,
-        next_free: None,
-    }) = pool.allocate(0, NOW)
-    else {
+    let Err(AllocateError::Exhausted { counts, next_free: None }) = pool.allocate(0, NOW) else {
         panic!("a full pool handed something out");
     };
-    assert_eq!(
-        (counts.capacity, counts.held, counts.cooling),
-        (65_533, 65_533, 0)
-    );
+    assert_eq!((counts.capacity, counts.held, counts.cooling), (65_533, 65_533, 0));
     assert_eq!((counts.free, counts.reserved), (0, 3));
-    let message = AllocateError::Exhausted {
-        counts,
-        next_free: None,
-    }
-    .to_string();
+    let message = AllocateError::Exhausted { counts, next_free: None }.to_string();
     assert_eq!(
         message,
         "pool exhausted: of 65533 items 65533 are held and 0 cooling, 3 more are reserved; \
@@ -53,18 +39,13 @@ fn a_released_address_comes_back_after_its_cooldown_and_not_before() {
     let mut pool = slash16();
     pool.allocate_many(1, 65_533, NOW).unwrap();
     let item = Ipv4Addr::new(172, 16, 1, 0);
-    let (early, until) = (
-        NOW + Duration::from_nanos(59_999_999_999),
-        NOW + Duration::from_secs(60),
-    );
+    let (early, until) =
+        (NOW + Duration::from_nanos(59_999_999_999), NOW + Duration::from_secs(60));
     assert_eq!(pool.release(item, 1, NOW), Ok(Released::Cooling { until }));
     let Err(AllocateError::Exhausted { counts, next_free }) = pool.allocate(2, early) else {
         panic!("an item was handed out while cooling");
     };
-    assert_eq!(
-        (counts.held, counts.cooling, next_free),
-        (65_532, 1, Some(until))
-    );
+    assert_eq!((counts.held, counts.cooling, next_free), (65_532, 1, Some(until)));
     assert_eq!(pool.allocate(2, until).unwrap().item, item);
 }
 
@@ -74,18 +55,8 @@ fn ports_are_reused() {
     assert_eq!(pool.allocate(1, NOW).unwrap().item, 22001);
     assert_eq!(pool.allocate(2, NOW).unwrap().item, 22002);
     assert_eq!(pool.release(22001, 1, NOW), Ok(Released::Free));
-    assert_eq!(
-        pool.release(22001, 1, NOW),
-        Err(ReleaseError::AlreadyReleased { item: 22001 })
-    );
+    assert_eq!(pool.release(22001, 1, NOW), Err(ReleaseError::AlreadyReleased { item: 22001 }));
     assert_eq!(pool.allocate(3, NOW).unwrap().item, 22001);
-    assert_eq!(
-        pool.allocate_many(3, 9_998, NOW)
-            .unwrap()
-            .last()
-            .unwrap()
-            .item,
-        32000
-    );
+    assert_eq!(pool.allocate_many(3, 9_998, NOW).unwrap().last().unwrap().item, 32000);
     assert!(pool.allocate(3, NOW).is_err());
 }
