@@ -31,12 +31,12 @@ use crate::error::{Cause, Errno, OpError};
 use crate::firewall::{Element, TableName};
 use crate::observed::{Coverage, Link, Observed, Table};
 use crate::op::{LinkChange, Op};
-use crate::spec::{DeviceName, Owner};
+use crate::spec::{DeviceName, Family, Owner};
 use crate::tag::{Tag, birth_group};
 use core::time::Duration;
 use ipnet::IpNet;
 use macaddr::MacAddr6;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The most ports a bridge can have.
@@ -56,7 +56,7 @@ pub struct State {
 #[derive(Debug, Default)]
 struct World {
     state: State,
-    ip_forward: bool,
+    forwarding: BTreeSet<Family>,
     last_index: u32,
     now: Duration,
     neighbours: Vec<(String, Neighbour)>,
@@ -140,7 +140,7 @@ impl Backend for Fake {
             table: table.map_or(Table::Absent, |elements| {
                 Table::Ours(elements.iter().map(|(e, t)| (e.clone(), Some(t.clone()))).collect())
             }),
-            ip_forward: world.ip_forward,
+            forwarding: world.forwarding.clone(),
         })
     }
 
@@ -168,7 +168,9 @@ impl World {
             None => {}
         }
         match op {
-            Op::EnableForwarding => self.ip_forward = true,
+            Op::EnableForwarding { family } => {
+                self.forwarding.insert(*family);
+            }
             Op::CreateTable { table } => {
                 if self.state.tables.contains_key(table) {
                     return Err(Cause::ForeignTable);

@@ -4,8 +4,8 @@ use crate::spec::{DeviceName, Owner, Protocol};
 use crate::tag::Tag;
 use core::fmt;
 use core::num::NonZeroU16;
-use ipnet::Ipv4Net;
-use std::net::SocketAddrV4;
+use ipnet::IpNet;
+use std::net::SocketAddr;
 
 /// The name of an owner's nf_tables table, in the `inet` family: `hostnet-OWNER`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,8 +51,11 @@ const RULESET_VERSION: u32 = 1;
 const RULESET: &str = "\
 \tset bridges { type ifname; }
 \tset networks4 { type ipv4_addr; flags interval; }
+\tset networks6 { type ipv6_addr; flags interval; }
 \tset masquerade4 { type ipv4_addr; flags interval; }
+\tset masquerade6 { type ipv6_addr; flags interval; }
 \tmap forward4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
+\tmap forward6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
 \tchain guard {
 \t\ttype filter hook prerouting priority raw; policy accept;
 \t\tiifname @bridges ip saddr 127.0.0.0/8 drop
@@ -61,16 +64,20 @@ const RULESET: &str = "\
 \tchain prerouting {
 \t\ttype nat hook prerouting priority dstnat; policy accept;
 \t\tmeta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map @forward4
+\t\tmeta nfproto ipv6 fib daddr type local dnat ip6 to meta l4proto . th dport map @forward6
 \t}
 \tchain output {
 \t\ttype nat hook output priority -100; policy accept;
 \t\tmeta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map @forward4
+\t\tmeta nfproto ipv6 fib daddr type local dnat ip6 to meta l4proto . th dport map @forward6
 \t}
 \tchain postrouting {
 \t\ttype nat hook postrouting priority srcnat; policy accept;
 \t\tct status dnat ip saddr 127.0.0.0/8 ip daddr @networks4 masquerade
 \t\tct status dnat ip saddr @networks4 ip daddr @networks4 masquerade
+\t\tct status dnat ip6 saddr @networks6 ip6 daddr @networks6 masquerade
 \t\tip saddr @masquerade4 ip daddr != @networks4 masquerade
+\t\tip6 saddr @masquerade6 ip6 daddr != @networks6 masquerade
 \t}
 ";
 
@@ -83,9 +90,9 @@ pub enum Element {
     /// A bridge of ours, whose guests must not reach the host's loopback.
     Bridge(DeviceName),
     /// The prefix of a network of ours.
-    Network(Ipv4Net),
+    Network(IpNet),
     /// A prefix whose traffic takes the host's address when it leaves.
-    Masquerade(Ipv4Net),
+    Masquerade(IpNet),
     /// A port forward. The protocol and the host's port are the key, so one port can only lead to one guest.
     Forward {
         /// The transport protocol.
@@ -93,7 +100,7 @@ pub enum Element {
         /// The port on the host.
         host_port: NonZeroU16,
         /// The guest's address and port.
-        to: SocketAddrV4,
+        to: SocketAddr,
     },
 }
 
@@ -103,9 +110,12 @@ impl Element {
     pub const fn set(&self) -> &'static str {
         match self {
             Self::Bridge(_) => "bridges",
-            Self::Network(_) => "networks4",
-            Self::Masquerade(_) => "masquerade4",
-            Self::Forward { .. } => "forward4",
+            Self::Network(IpNet::V4(_)) => "networks4",
+            Self::Network(IpNet::V6(_)) => "networks6",
+            Self::Masquerade(IpNet::V4(_)) => "masquerade4",
+            Self::Masquerade(IpNet::V6(_)) => "masquerade6",
+            Self::Forward { to: SocketAddr::V4(_), .. } => "forward4",
+            Self::Forward { to: SocketAddr::V6(_), .. } => "forward6",
         }
     }
 
@@ -114,9 +124,9 @@ impl Element {
     pub fn same_key(&self, other: &Self) -> bool {
         match (self, other) {
             (
-                Self::Forward { protocol: a, host_port: b, .. },
-                Self::Forward { protocol: c, host_port: d, .. },
-            ) => (a, b) == (c, d),
+                Self::Forward { protocol, host_port, .. },
+                Self::Forward { protocol: other_protocol, host_port: other_port, .. },
+            ) => self.set() == other.set() && (protocol, host_port) == (other_protocol, other_port),
             _ => self == other,
         }
     }

@@ -98,8 +98,8 @@ pub use plan::{
     Garbage, Orphan, Plan, PlanError, PlanKind, TeardownError, garbage, plan, teardown,
 };
 pub use spec::{
-    Attachment, AttachmentId, Desired, DeviceName, Forward, NameError, Network, NetworkError,
-    NetworkName, Owner, Protocol, Resource, SpecError, TapOptions,
+    Attachment, AttachmentId, Desired, DeviceName, Family, Forward, NameError, Network,
+    NetworkError, NetworkName, Owner, Protocol, Resource, SpecError, TapOptions,
 };
 pub use tag::{Role, Subject, Tag, TagError};
 

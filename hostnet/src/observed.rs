@@ -1,7 +1,7 @@
 //! What is there: links, addresses and our own table, as the kernel tells it.
 
 use crate::firewall::Element;
-use crate::spec::Owner;
+use crate::spec::{Family, Owner};
 use crate::tag::{Subject, Tag, birth_group};
 use core::time::Duration;
 use ipnet::IpNet;
@@ -21,8 +21,8 @@ pub struct Observed {
     pub links: Vec<Link>,
     /// Our table.
     pub table: Table,
-    /// Whether the namespace forwards IPv4 packets.
-    pub ip_forward: bool,
+    /// Which versions of IP the namespace forwards packets of.
+    pub forwarding: BTreeSet<Family>,
 }
 
 /// How much of the namespace an observation covers.

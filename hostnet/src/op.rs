@@ -1,7 +1,7 @@
 //! The single steps a plan is made of.
 
 use crate::firewall::{Element, TableName};
-use crate::spec::{DeviceName, TapOptions};
+use crate::spec::{DeviceName, Family, TapOptions};
 use crate::tag::{Tag, birth_group};
 use core::fmt;
 use ipnet::IpNet;
@@ -15,8 +15,14 @@ use macaddr::MacAddr6;
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case", tag = "op"))]
 #[non_exhaustive]
 pub enum Op {
-    /// Turn on IPv4 forwarding in the namespace. Others may rely on it, so it is never turned off again.
-    EnableForwarding,
+    /// Turn on forwarding in the namespace. Others may rely on it, so it is never turned off again.
+    ///
+    /// A host that forwards IPv6 stops to heed router advertisements and would lose its default route; devices
+    /// that do heed them are told to go on (`accept_ra=2`) first.
+    EnableForwarding {
+        /// Of which version of IP.
+        family: Family,
+    },
     /// Make our own nf_tables table with its sets, map, chains and fixed rules.
     CreateTable {
         /// The table.
@@ -173,7 +179,7 @@ impl Op {
     #[must_use]
     pub fn inverse(&self) -> Option<Self> {
         Some(match self {
-            Self::EnableForwarding | Self::RemoveTable { .. } | Self::DeleteLink { .. } => {
+            Self::EnableForwarding { .. } | Self::RemoveTable { .. } | Self::DeleteLink { .. } => {
                 return None;
             }
             Self::CreateTable { table } => Self::RemoveTable { table: table.clone() },
@@ -212,7 +218,13 @@ impl Op {
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EnableForwarding => f.write_str("sysctl -w net.ipv4.ip_forward=1"),
+            Self::EnableForwarding { family: Family::V4 } => {
+                f.write_str("sysctl -w net.ipv4.ip_forward=1")
+            }
+            Self::EnableForwarding { family: Family::V6 } => {
+                f.write_str("for f in /proc/sys/net/ipv6/conf/*/accept_ra; do grep -qx 1 $f && echo 2 >$f || :; done\n")?;
+                f.write_str("sysctl -w net.ipv6.conf.all.forwarding=1")
+            }
             Self::CreateTable { table } => write!(f, "nft -f - <<'EOF'\n{}EOF", table.ruleset()),
             Self::RemoveTable { table } => write!(f, "nft 'delete table inet {table}'"),
             Self::CreateBridge { name, mac, mtu, tag } => {

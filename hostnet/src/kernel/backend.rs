@@ -167,14 +167,16 @@ impl Backend for Kernel {
             },
             links: self.links(scope).map_err(doing("read the devices"))?,
             table: self.nft.observe(&table).map_err(doing("read the firewall table"))?,
-            ip_forward: sysctl::ip_forward().map_err(doing("read net.ipv4.ip_forward"))?,
+            forwarding: sysctl::forwarding().map_err(doing("read what is forwarded"))?,
         })
     }
 
     fn execute(&mut self, op: &Op) -> Result<(), OpError> {
         let route = &mut self.route;
         let result: Result<(), Cause> = match op {
-            Op::EnableForwarding => sysctl::enable_ip_forward().map_err(Cause::from),
+            Op::EnableForwarding { family } => {
+                sysctl::enable_forwarding(*family).map_err(Cause::from)
+            }
             Op::CreateTable { table } => self.nft.create_table(table),
             Op::RemoveTable { table } => self.nft.remove_table(table),
             Op::CreateBridge { .. } => self.create_bridge(op),

@@ -1,16 +1,52 @@
 //! The few settings that have no netlink message. /proc/sys/net shows those of the calling thread's namespace.
 
 use super::netlink::Refusal;
+use crate::spec::Family;
+use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 
-const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
-
-/// Whether the namespace forwards IPv4 packets.
-pub(super) fn ip_forward() -> Result<bool, Refusal> {
-    Ok(fs::read_to_string(IP_FORWARD)?.trim() != "0")
+/// Which versions of IP the namespace forwards packets of.
+pub(super) fn forwarding() -> Result<BTreeSet<Family>, Refusal> {
+    let mut families = BTreeSet::new();
+    for family in [Family::V4, Family::V6] {
+        match fs::read_to_string(path(family)) {
+            Ok(value) if value.trim() != "0" => {
+                families.insert(family);
+            }
+            // A kernel without IPv6 forwards none.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(families)
 }
 
-/// Makes the namespace forward IPv4 packets.
-pub(super) fn enable_ip_forward() -> Result<(), Refusal> {
-    Ok(fs::write(IP_FORWARD, "1")?)
+/// Makes the namespace forward packets of one version of IP.
+pub(super) fn enable_forwarding(family: Family) -> Result<(), Refusal> {
+    if family == Family::V6 {
+        keep_router_advertisements()?;
+    }
+    Ok(fs::write(path(family), "1")?)
+}
+
+const fn path(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "/proc/sys/net/ipv4/ip_forward",
+        Family::V6 => "/proc/sys/net/ipv6/conf/all/forwarding",
+    }
+}
+
+/// With `accept_ra=1` a device drops what it learned from routers as soon as the host forwards; 2 keeps it.
+fn keep_router_advertisements() -> Result<(), Refusal> {
+    for device in fs::read_dir("/proc/sys/net/ipv6/conf")? {
+        let setting = device?.path().join("accept_ra");
+        match fs::read_to_string(&setting) {
+            Ok(value) if value.trim() == "1" => fs::write(&setting, "2")?,
+            // The device is gone by now.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
 }

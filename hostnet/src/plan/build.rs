@@ -2,13 +2,12 @@ use super::{Plan, PlanKind};
 use crate::firewall::{Element, TableName};
 use crate::observed::{Coverage, Link, Observed, Table};
 use crate::op::{LinkChange, Op};
-use crate::spec::{Attachment, Desired, DeviceName, Forward, Network, Owner, Protocol};
+use crate::spec::{Attachment, Desired, DeviceName, Family, Forward, Network, Owner, Protocol};
 use crate::tag::{Role, Subject, Tag};
 use core::num::NonZeroU16;
-use ipnet::IpNet;
 use macaddr::MacAddr6;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 
 /// Why what is wanted cannot be reached from what is there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -200,9 +199,13 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        let masquerades = self.desired.networks().any(Network::masquerades);
-        if masquerades && !self.observed.ip_forward {
-            self.ops.push(Op::EnableForwarding);
+        let leaving = self.desired.networks().filter(|network| network.masquerades());
+        let families: BTreeSet<Family> = leaving
+            .flat_map(Network::prefixes)
+            .map(|prefix| if prefix.addr().is_ipv4() { Family::V4 } else { Family::V6 })
+            .collect();
+        for family in families.difference(&self.observed.forwarding) {
+            self.ops.push(Op::EnableForwarding { family: *family });
         }
         Ok(())
     }
@@ -225,15 +228,18 @@ impl<'a> Builder<'a> {
             }),
         }
         self.element(Element::Bridge(network.bridge().clone()), &tag);
-        self.element(Element::Network(network.prefix()), &tag);
-        if network.masquerades() {
-            self.element(Element::Masquerade(network.prefix()), &tag);
-        } else {
-            self.drop_element(Element::Masquerade(network.prefix()), &tag);
+        for prefix in network.prefixes() {
+            self.element(Element::Network(prefix), &tag);
+            if network.masquerades() {
+                self.element(Element::Masquerade(prefix), &tag);
+            } else {
+                self.drop_element(Element::Masquerade(prefix), &tag);
+            }
         }
-        let address = IpNet::V4(network.gateway());
-        if !bridge.is_some_and(|link| link.addresses.contains(&address)) {
-            self.ops.push(Op::AddAddress { tag, address });
+        for address in network.gateways() {
+            if !bridge.is_some_and(|link| link.addresses.contains(&address)) {
+                self.ops.push(Op::AddAddress { tag: tag.clone(), address });
+            }
         }
         Ok(())
     }
@@ -341,12 +347,14 @@ impl<'a> Builder<'a> {
     fn forwards(&mut self, attachment: &Attachment) -> Result<(), PlanError> {
         let tag = attachment_tag(self.desired.owner(), attachment, Role::Forward);
         self.check_generation(&tag)?;
-        let element = |f: &Forward| Element::Forward {
-            protocol: f.protocol,
-            host_port: f.host_port,
-            to: SocketAddrV4::new(attachment.address(), f.guest_port.get()),
+        let elements = |f: &Forward| {
+            let Forward { protocol, host_port, guest_port } = *f;
+            attachment.addresses().map(move |address| {
+                let to = SocketAddr::new(address, guest_port.get());
+                Element::Forward { protocol, host_port, to }
+            })
         };
-        let wanted: BTreeSet<Element> = attachment.forwards().iter().map(element).collect();
+        let wanted: BTreeSet<Element> = attachment.forwards().iter().flat_map(elements).collect();
         // What leads there and is not wanted any more goes first: its port may be wanted for another.
         for element in self.forwards.get(tag.subject()).cloned().unwrap_or_default() {
             if !wanted.contains(element) {
@@ -383,12 +391,12 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// A port of the host, as the key of a forward.
-type Port = (Protocol, NonZeroU16);
+/// A port of the host, as the key of a forward, and whether it is IPv4's.
+type Port = (Protocol, NonZeroU16, bool);
 
 const fn port(element: &Element) -> Option<Port> {
     match element {
-        Element::Forward { protocol, host_port, .. } => Some((*protocol, *host_port)),
+        Element::Forward { protocol, host_port, to } => Some((*protocol, *host_port, to.is_ipv4())),
         _ => None,
     }
 }

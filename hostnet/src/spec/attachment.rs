@@ -1,7 +1,7 @@
 use super::network::is_unicast;
 use super::{AttachmentId, DeviceName, Forward, NetworkName, SpecError};
 use macaddr::MacAddr6;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One VM's place on a network: its TAP, its addresses and the ports that lead to it.
 ///
@@ -22,7 +22,7 @@ use std::net::Ipv4Addr;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "Unchecked"))]
+#[cfg_attr(feature = "serde", serde(try_from = "Unchecked", into = "Unchecked"))]
 pub struct Attachment {
     id: AttachmentId,
     generation: u64,
@@ -30,7 +30,8 @@ pub struct Attachment {
     tap: DeviceName,
     tap_options: TapOptions,
     mac: MacAddr6,
-    address: Ipv4Addr,
+    address4: Option<Ipv4Addr>,
+    address6: Option<Ipv6Addr>,
     forwards: Vec<Forward>,
 }
 
@@ -90,21 +91,39 @@ impl Attachment {
         network: NetworkName,
         tap: DeviceName,
         mac: MacAddr6,
-        address: Ipv4Addr,
+        address: IpAddr,
     ) -> Result<Self, SpecError> {
         if !is_unicast(mac) {
             return Err(SpecError::GuestMac { id, mac });
         }
-        Ok(Self {
+        let bare = Self {
             id,
             generation: 0,
             network,
             tap,
             tap_options: TapOptions::default(),
             mac,
-            address,
+            address4: None,
+            address6: None,
             forwards: Vec::new(),
-        })
+        };
+        bare.with_address(address)
+    }
+
+    /// Adds an address of the other family. Forwards lead to both.
+    ///
+    /// # Errors
+    /// When there is one of its family already.
+    pub fn with_address(mut self, address: IpAddr) -> Result<Self, SpecError> {
+        let present = self.addresses().find(|a| a.is_ipv4() == address.is_ipv4());
+        if let Some(present) = present {
+            return Err(SpecError::SecondAddress { id: self.id, address, present });
+        }
+        match address {
+            IpAddr::V4(address) => self.address4 = Some(address),
+            IpAddr::V6(address) => self.address6 = Some(address),
+        }
+        Ok(self)
     }
 
     /// Which making of this attachment it is: the generation of the claim on its id. A device of another
@@ -176,10 +195,9 @@ impl Attachment {
         MacAddr6::new(first, rest[0], rest[1], rest[2], rest[3], rest[4])
     }
 
-    /// The guest's address.
-    #[must_use]
-    pub const fn address(&self) -> Ipv4Addr {
-        self.address
+    /// The guest's addresses, IPv4 first.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        self.address4.map(IpAddr::V4).into_iter().chain(self.address6.map(IpAddr::V6))
     }
 
     /// The ports of the host that lead to it.
@@ -189,9 +207,9 @@ impl Attachment {
     }
 }
 
-/// An attachment as it was written down, before it is checked.
+/// An attachment as it is written down.
 #[cfg(feature = "serde")]
-#[derive(serde::Deserialize)]
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Unchecked {
     id: AttachmentId,
     #[serde(default)]
@@ -201,7 +219,7 @@ struct Unchecked {
     #[serde(default)]
     tap_options: TapOptions,
     mac: MacAddr6,
-    address: Ipv4Addr,
+    addresses: Vec<IpAddr>,
     #[serde(default)]
     forwards: Vec<Forward>,
 }
@@ -211,12 +229,29 @@ impl TryFrom<Unchecked> for Attachment {
     type Error = SpecError;
 
     fn try_from(raw: Unchecked) -> Result<Self, SpecError> {
-        let attachment = Self::tap(raw.id, raw.network, raw.tap, raw.mac, raw.address)?;
-        Ok(Self {
-            generation: raw.generation,
-            tap_options: raw.tap_options,
-            forwards: raw.forwards,
-            ..attachment
-        })
+        let mut addresses = raw.addresses.into_iter();
+        let first = addresses.next().ok_or_else(|| SpecError::NoAddress { id: raw.id.clone() })?;
+        let mut attachment = Self::tap(raw.id, raw.network, raw.tap, raw.mac, first)?;
+        for address in addresses {
+            attachment = attachment.with_address(address)?;
+        }
+        let (generation, tap_options, forwards) = (raw.generation, raw.tap_options, raw.forwards);
+        Ok(Self { generation, tap_options, forwards, ..attachment })
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<Attachment> for Unchecked {
+    fn from(attachment: Attachment) -> Self {
+        Self {
+            addresses: attachment.addresses().collect(),
+            id: attachment.id,
+            generation: attachment.generation,
+            network: attachment.network,
+            tap: attachment.tap,
+            tap_options: attachment.tap_options,
+            mac: attachment.mac,
+            forwards: attachment.forwards,
+        }
     }
 }

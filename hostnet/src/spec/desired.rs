@@ -1,10 +1,10 @@
 use super::{Attachment, AttachmentId, DeviceName, Network, NetworkName, Owner, Protocol};
 use core::fmt;
 use core::num::NonZeroU16;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use macaddr::MacAddr6;
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// What one owner wants to be there: networks, and VMs attached to them.
 ///
@@ -49,7 +49,7 @@ pub enum Resource {
     /// A device name.
     Device(DeviceName),
     /// A guest's address.
-    Address(Ipv4Addr),
+    Address(IpAddr),
     /// A guest's MAC on one network.
     Mac(NetworkName, MacAddr6),
     /// A port of the host.
@@ -101,11 +101,11 @@ pub enum SpecError {
         /// The refused network.
         name: NetworkName,
         /// Its prefix.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// The network that is there.
         other: NetworkName,
         /// Its prefix.
-        other_prefix: Ipv4Net,
+        other_prefix: IpNet,
     },
     /// The attachment's network is not named.
     #[error(
@@ -117,17 +117,41 @@ pub enum SpecError {
         /// The missing network.
         network: NetworkName,
     },
-    /// The address is not one a guest of that network can have.
-    #[error("attachment `{id}`: {address} is not a guest address of {prefix}; {hint}")]
-    Address {
+    /// The address is outside the network's prefixes.
+    #[error("attachment `{id}`: {address} is outside {prefixes}; take an address inside")]
+    AddressOutside {
         /// The refused attachment.
         id: AttachmentId,
         /// Its address.
-        address: Ipv4Addr,
-        /// The network's prefix.
-        prefix: Ipv4Net,
-        /// What is wrong with it.
-        hint: &'static str,
+        address: IpAddr,
+        /// The network's prefixes.
+        prefixes: String,
+    },
+    /// The address is inside the network's prefix, but no guest can have it.
+    #[error("attachment `{id}`: {address} is {is}; take another")]
+    AddressReserved {
+        /// The refused attachment.
+        id: AttachmentId,
+        /// Its address.
+        address: IpAddr,
+        /// What it is.
+        is: &'static str,
+    },
+    /// There is an address of that family already.
+    #[error("attachment `{id}` has {present}; {address} would be a second address of that family")]
+    SecondAddress {
+        /// The refused attachment.
+        id: AttachmentId,
+        /// The refused address.
+        address: IpAddr,
+        /// The one that is there.
+        present: IpAddr,
+    },
+    /// There is none at all.
+    #[error("attachment `{id}` has no address; give it one of its network's prefix")]
+    NoAddress {
+        /// The refused attachment.
+        id: AttachmentId,
     },
     /// A guest's MAC that is none.
     #[error(
@@ -162,8 +186,10 @@ impl Desired {
             return Err(SpecError::DuplicateNetwork { name: network.name().clone() });
         }
         for other in self.networks.values() {
-            let (prefix, other_prefix) = (network.prefix(), other.prefix());
-            if prefix.contains(&other_prefix) || other_prefix.contains(&prefix) {
+            let mut pairs =
+                network.prefixes().flat_map(|mine| other.prefixes().map(move |its| (mine, its)));
+            let overlap = pairs.find(|(mine, its)| mine.contains(its) || its.contains(mine));
+            if let Some((prefix, other_prefix)) = overlap {
                 return Err(SpecError::OverlappingNetworks {
                     name: network.name().clone(),
                     prefix,
@@ -194,7 +220,9 @@ impl Desired {
                 network: attachment.network().clone(),
             });
         };
-        check_address(&attachment, network)?;
+        for address in attachment.addresses() {
+            check_address(&attachment, address, network)?;
+        }
         self.take(resources(&attachment), &format!("attachment `{id}`"))?;
         self.attachments.insert(id.clone(), attachment);
         Ok(())
@@ -243,30 +271,33 @@ impl Desired {
 
 fn resources(attachment: &Attachment) -> Vec<Resource> {
     let ports = attachment.forwards().iter().map(|f| Resource::HostPort(f.protocol, f.host_port));
-    [
-        Resource::Device(attachment.tap_name().clone()),
-        Resource::Address(attachment.address()),
-        Resource::Mac(attachment.network().clone(), attachment.mac()),
-    ]
-    .into_iter()
-    .chain(ports)
-    .collect()
+    let device = Resource::Device(attachment.tap_name().clone());
+    let mac = Resource::Mac(attachment.network().clone(), attachment.mac());
+    let addresses = attachment.addresses().map(Resource::Address);
+    [device, mac].into_iter().chain(addresses).chain(ports).collect()
 }
 
-fn check_address(attachment: &Attachment, network: &Network) -> Result<(), SpecError> {
-    let (address, prefix) = (attachment.address(), network.prefix());
-    let hint = if !prefix.contains(&address) {
-        "take one inside the prefix"
-    } else if address == network.gateway().addr() {
-        "it is the gateway's"
-    } else if address == prefix.network() {
-        "it is the network's own"
-    } else if address == prefix.broadcast() {
-        "it is the broadcast address"
+fn check_address(
+    attachment: &Attachment,
+    address: IpAddr,
+    network: &Network,
+) -> Result<(), SpecError> {
+    let id = attachment.id();
+    let Some(gateway) = network.gateways().find(|gateway| gateway.contains(&address)) else {
+        let prefixes: Vec<_> = network.prefixes().map(|prefix| prefix.to_string()).collect();
+        let prefixes = prefixes.join(" or ");
+        return Err(SpecError::AddressOutside { id: id.clone(), address, prefixes });
+    };
+    let is = if address == gateway.addr() {
+        "the gateway's"
+    } else if address == gateway.network() {
+        "the network's own"
+    } else if address.is_ipv4() && address == gateway.broadcast() {
+        "the broadcast address"
     } else {
         return Ok(());
     };
-    Err(SpecError::Address { id: attachment.id().clone(), address, prefix, hint })
+    Err(SpecError::AddressReserved { id: id.clone(), address, is })
 }
 
 /// A desired state as it is written down.

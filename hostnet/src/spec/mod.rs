@@ -8,6 +8,6 @@ mod network;
 
 pub use attachment::{Attachment, TapOptions};
 pub use desired::{Desired, Resource, SpecError};
-pub use forward::{Forward, Protocol};
+pub use forward::{Family, Forward, Protocol};
 pub use name::{AttachmentId, DeviceName, NameError, NetworkName, Owner};
 pub use network::{Network, NetworkError};

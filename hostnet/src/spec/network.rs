@@ -1,9 +1,9 @@
 use super::{DeviceName, NetworkName};
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use macaddr::MacAddr6;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A bridged network: a bridge on the host that holds the gateway's address.
+/// A bridged network: a bridge on the host that holds the gateways' addresses, of IPv4, IPv6 or both.
 ///
 /// ```
 /// use hostnet::{DeviceName, Network, NetworkName};
@@ -13,19 +13,21 @@ use std::net::Ipv4Addr;
 ///     DeviceName::new("br0")?,
 ///     "172.16.0.1/16".parse()?,
 /// )?
+/// .with_gateway("fd00:16::1/64".parse()?)?
 /// .with_masquerade();
-/// assert_eq!(network.prefix().to_string(), "172.16.0.0/16");
+/// let prefixes: Vec<String> = network.prefixes().map(|p| p.to_string()).collect();
+/// assert_eq!(prefixes, ["172.16.0.0/16", "fd00:16::/64"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "Unchecked"))]
+#[cfg_attr(feature = "serde", serde(try_from = "Unchecked", into = "Unchecked"))]
 pub struct Network {
     name: NetworkName,
     bridge: DeviceName,
-    gateway: Ipv4Net,
+    gateway4: Option<Ipv4Net>,
+    gateway6: Option<Ipv6Net>,
     mac: MacAddr6,
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     mtu: Option<u32>,
     masquerade: bool,
 }
@@ -35,29 +37,48 @@ pub struct Network {
 #[non_exhaustive]
 pub enum NetworkError {
     /// The prefix leaves no room for a gateway and a guest.
-    #[error("{gateway} has no room for a gateway and a guest; use a prefix of /30 or shorter")]
+    #[error(
+        "{gateway} has no room for a gateway and a guest; use a prefix of /{longest} or shorter"
+    )]
     PrefixTooLong {
         /// The refused gateway.
-        gateway: Ipv4Net,
+        gateway: IpNet,
+        /// The longest prefix that has.
+        longest: u8,
     },
     /// The gateway is the network's own or its broadcast address.
     #[error(
-        "{gateway} is the network or broadcast address of its prefix; use for example {example}"
+        "{gateway} is the network's own or the broadcast address of its prefix; use for example {example}"
     )]
     GatewayReserved {
         /// The refused gateway.
-        gateway: Ipv4Net,
+        gateway: IpNet,
         /// An address of the same prefix that would do.
-        example: Ipv4Net,
+        example: IpNet,
     },
     /// The prefix can never be routed to a guest.
     #[error(
-        "{gateway} is loopback, multicast or unspecified; use a private prefix such as 172.16.0.1/16"
+        "{gateway} is loopback, link-local, multicast or unspecified; use a private prefix such as {example}"
     )]
     NotUnicast {
         /// The refused gateway.
-        gateway: Ipv4Net,
+        gateway: IpNet,
+        /// One that would do.
+        example: &'static str,
     },
+    /// There is a gateway of that family already.
+    #[error(
+        "{gateway}: the network has a gateway of that family, {present}; it can have one of each"
+    )]
+    SecondGateway {
+        /// The refused gateway.
+        gateway: IpNet,
+        /// The one that is there.
+        present: IpNet,
+    },
+    /// There is none at all.
+    #[error("the network has no gateway; give it one, such as 172.16.0.1/16")]
+    NoGateway,
     /// A group address, or all zeros.
     #[error("{mac} is no unicast MAC address; clear the lowest bit of its first byte")]
     Mac {
@@ -83,23 +104,36 @@ impl Network {
     pub fn bridged(
         name: NetworkName,
         bridge: DeviceName,
-        gateway: Ipv4Net,
+        gateway: IpNet,
     ) -> Result<Self, NetworkError> {
-        if gateway.prefix_len() > 30 {
-            return Err(NetworkError::PrefixTooLong { gateway });
-        }
-        let address = gateway.addr();
-        let prefix = gateway.trunc();
-        if address.is_loopback() || address.is_multicast() || prefix.addr().is_unspecified() {
-            return Err(NetworkError::NotUnicast { gateway });
-        }
-        if address == prefix.network() || address == prefix.broadcast() {
-            let first = Ipv4Addr::from(u32::from(prefix.network()).saturating_add(1));
-            let example = Ipv4Net::new(first, gateway.prefix_len()).unwrap_or(gateway);
-            return Err(NetworkError::GatewayReserved { gateway, example });
-        }
         let mac = derived_mac(&name);
-        Ok(Self { name, bridge, gateway, mac, mtu: None, masquerade: false })
+        let bare = Self {
+            name,
+            bridge,
+            gateway4: None,
+            gateway6: None,
+            mac,
+            mtu: None,
+            masquerade: false,
+        };
+        bare.with_gateway(gateway)
+    }
+
+    /// Adds a gateway of the other address family.
+    ///
+    /// # Errors
+    /// When there is one of its family already, and for the same reasons as [`bridged`](Self::bridged).
+    pub fn with_gateway(mut self, gateway: IpNet) -> Result<Self, NetworkError> {
+        let present = self.gateways().find(|g| g.addr().is_ipv4() == gateway.addr().is_ipv4());
+        if let Some(present) = present {
+            return Err(NetworkError::SecondGateway { gateway, present });
+        }
+        check_gateway(gateway)?;
+        match gateway {
+            IpNet::V4(gateway) => self.gateway4 = Some(gateway),
+            IpNet::V6(gateway) => self.gateway6 = Some(gateway),
+        }
+        Ok(self)
     }
 
     /// Gives the bridge this MAC instead of the derived one.
@@ -145,16 +179,15 @@ impl Network {
         &self.bridge
     }
 
-    /// The gateway's address with the prefix length.
-    #[must_use]
-    pub const fn gateway(&self) -> Ipv4Net {
-        self.gateway
+    /// The gateways' addresses with their prefix lengths, IPv4 first.
+    pub fn gateways(&self) -> impl Iterator<Item = IpNet> + use<> {
+        let v4 = self.gateway4.map(IpNet::V4);
+        v4.into_iter().chain(self.gateway6.map(IpNet::V6))
     }
 
-    /// The prefix the guests' addresses are in.
-    #[must_use]
-    pub fn prefix(&self) -> Ipv4Net {
-        self.gateway.trunc()
+    /// The prefixes the guests' addresses are in, IPv4 first.
+    pub fn prefixes(&self) -> impl Iterator<Item = IpNet> + use<> {
+        self.gateways().map(|gateway| gateway.trunc())
     }
 
     /// The bridge's MAC.
@@ -176,16 +209,16 @@ impl Network {
     }
 }
 
-/// A network as it was written down, before it is checked.
+/// A network as it is written down.
 #[cfg(feature = "serde")]
-#[derive(serde::Deserialize)]
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Unchecked {
     name: NetworkName,
     bridge: DeviceName,
-    gateway: Ipv4Net,
-    #[serde(default)]
+    gateways: Vec<IpNet>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     mac: Option<MacAddr6>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     mtu: Option<u32>,
     #[serde(default)]
     masquerade: bool,
@@ -196,7 +229,12 @@ impl TryFrom<Unchecked> for Network {
     type Error = NetworkError;
 
     fn try_from(raw: Unchecked) -> Result<Self, NetworkError> {
-        let mut network = Self::bridged(raw.name, raw.bridge, raw.gateway)?;
+        let mut gateways = raw.gateways.into_iter();
+        let first = gateways.next().ok_or(NetworkError::NoGateway)?;
+        let mut network = Self::bridged(raw.name, raw.bridge, first)?;
+        for gateway in gateways {
+            network = network.with_gateway(gateway)?;
+        }
         if let Some(mac) = raw.mac {
             network = network.with_mac(mac)?;
         }
@@ -206,6 +244,55 @@ impl TryFrom<Unchecked> for Network {
         network.masquerade = raw.masquerade;
         Ok(network)
     }
+}
+
+#[cfg(feature = "serde")]
+impl From<Network> for Unchecked {
+    fn from(network: Network) -> Self {
+        Self {
+            gateways: network.gateways().collect(),
+            name: network.name,
+            bridge: network.bridge,
+            mac: Some(network.mac),
+            mtu: network.mtu,
+            masquerade: network.masquerade,
+        }
+    }
+}
+
+fn check_gateway(gateway: IpNet) -> Result<(), NetworkError> {
+    let (longest, example) = match gateway {
+        IpNet::V4(_) => (30, "172.16.0.1/16"),
+        IpNet::V6(_) => (126, "fd00:16::1/64"),
+    };
+    if gateway.prefix_len() > longest {
+        return Err(NetworkError::PrefixTooLong { gateway, longest });
+    }
+    let address = gateway.addr();
+    let link_local = match address {
+        IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    let unspecified = gateway.network().is_unspecified();
+    if address.is_loopback() || address.is_multicast() || link_local || unspecified {
+        return Err(NetworkError::NotUnicast { gateway, example });
+    }
+    // IPv6 has no broadcast; its first address is every router's (RFC 4291, 2.6.1).
+    let last = gateway.addr().is_ipv4() && address == gateway.broadcast();
+    if last || address == gateway.network() {
+        let example = match gateway.trunc() {
+            IpNet::V4(prefix) => {
+                let first = Ipv4Addr::from(u32::from(prefix.network()).saturating_add(1));
+                IpNet::new(first.into(), prefix.prefix_len())
+            }
+            IpNet::V6(prefix) => {
+                let first = Ipv6Addr::from(u128::from(prefix.network()).saturating_add(1));
+                IpNet::new(first.into(), prefix.prefix_len())
+            }
+        };
+        return Err(NetworkError::GatewayReserved { gateway, example: example.unwrap_or(gateway) });
+    }
+    Ok(())
 }
 
 pub(super) fn is_unicast(mac: MacAddr6) -> bool {
@@ -236,6 +323,8 @@ mod tests {
     fn gateways_are_checked() {
         network("172.16.0.1/16").unwrap();
         network("10.0.0.2/30").unwrap();
+        network("fd00:16::1/64").unwrap();
+        network("fd00::2/126").unwrap();
         for bad in [
             "10.0.0.1/31",
             "10.0.0.1/32",
@@ -244,11 +333,20 @@ mod tests {
             "127.0.0.1/8",
             "224.0.0.1/4",
             "0.0.0.1/0",
+            "169.254.0.1/16",
+            "fd00::1/127",
+            "fd00::/64",
+            "fe80::1/64",
+            "ff02::1/16",
+            "::1/64",
         ] {
             network(bad).unwrap_err();
         }
         let error = network("10.0.0.0/24").unwrap_err();
         assert!(error.to_string().ends_with("use for example 10.0.0.1/24"), "{error}");
+        let both = network("10.0.0.1/24").unwrap().with_gateway("fd00::1/64".parse().unwrap());
+        let third = both.unwrap().with_gateway("fd01::1/64".parse().unwrap()).unwrap_err();
+        assert!(third.to_string().contains("fd00::1/64"), "{third}");
     }
 
     #[test]

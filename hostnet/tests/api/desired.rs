@@ -61,7 +61,7 @@ fn a_port_twice_in_one_attachment_is_refused() {
 #[test]
 fn addresses_must_be_a_guests() {
     for (address, hint) in [
-        ([172, 17, 0, 2], "inside the prefix"),
+        ([172, 17, 0, 2], "outside 172.16.0.0/16"),
         ([172, 16, 0, 0], "the network's own"),
         ([172, 16, 0, 1], "the gateway's"),
         ([172, 16, 255, 255], "the broadcast address"),
@@ -128,7 +128,7 @@ fn a_wish_survives_json_and_bad_json_is_refused() -> Outcome {
     assert_eq!(serde_json::from_str::<Desired>(&json)?, wish);
 
     let minimal =
-        r#"{"owner":"demo","networks":[{"name":"n","bridge":"br0","gateway":"10.0.0.1/24"}]}"#;
+        r#"{"owner":"demo","networks":[{"name":"n","bridge":"br0","gateways":["10.0.0.1/24"]}]}"#;
     assert_eq!(serde_json::from_str::<Desired>(minimal)?.networks().count(), 1);
     for (from, to, says) in [
         ("10.0.0.1/24", "10.0.0.1/33", ""),

@@ -32,7 +32,11 @@ fn everything_is_made_and_a_second_apply_changes_nothing() -> Outcome {
     assert_eq!(bridge.kind, "bridge");
     assert_eq!(bridge.mac, Some(network().mac()));
     assert!(bridge.up);
-    assert_eq!(bridge.addresses, ["172.16.0.1/16".parse()?], "and no IPv6 address of its own");
+    assert_eq!(
+        bridge.addresses,
+        ["172.16.0.1/16".parse()?, "fd00:16::1/64".parse()?],
+        "and none of its own"
+    );
     for n in 0..3 {
         let tap = observed.link_named(vm(n).tap_name().as_str()).expect("the TAP");
         assert_eq!(tap.kind, "tun");
@@ -40,7 +44,7 @@ fn everything_is_made_and_a_second_apply_changes_nothing() -> Outcome {
         assert_eq!(tap.master, Some(bridge.index));
         assert!(tap.up && tap.made.is_some());
     }
-    assert_eq!(observed.table.elements().count(), 3 + 3);
+    assert_eq!(observed.table.elements().count(), 5 + 3);
     assert_eq!(observed.subjects(), subjects(&desired));
 
     // Seen whole or only by name, there is nothing left to do.
@@ -62,7 +66,7 @@ fn teardown_leaves_nothing() -> Outcome {
     let rest = block_on(host.observe())?;
     assert!(rest.link_named("tap_a1b2c301").is_none());
     assert!(rest.link_named("tap_a1b2c300").is_some());
-    assert_eq!(rest.table.elements().count(), 3 + 2);
+    assert_eq!(rest.table.elements().count(), 5 + 2);
 
     block_on(host.remove(&subjects(&desired)))?;
     assert_eq!(snapshot(&host), before);
@@ -104,7 +108,7 @@ fn a_changed_wish_moves_its_forwards() -> Outcome {
             lan(),
             vm(0).tap_name().clone(),
             vm(0).mac(),
-            vm(0).address(),
+            "172.16.0.2".parse()?,
         )?;
         let udp = Forward::new(Protocol::Udp, port(22001), port(53));
         let tcp = Forward::tcp(port(22001), port(guest_port));
@@ -207,7 +211,7 @@ fn two_vms_cannot_have_one_port() -> Outcome {
         lan(),
         DeviceName::new("tap_ffffffff")?,
         vm(9).mac(),
-        vm(9).address(),
+        "172.16.0.11".parse()?,
     )?;
     other.add_attachment(second.with_forward(Forward::tcp(port(22001), port(22))))?;
     let error = block_on(host.ensure(&other)).expect_err("the port is taken").to_string();

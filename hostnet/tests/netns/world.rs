@@ -2,8 +2,8 @@
 
 use futures_util::TryStreamExt as _;
 use hostnet::{
-    Attachment, AttachmentId, Desired, DeviceName, Forward, Host, Network, NetworkName, Observed,
-    Owner, Protocol, Sandbox, Subject, TapError, TapOptions,
+    Attachment, AttachmentId, Desired, DeviceName, Family, Forward, Host, Network, NetworkName,
+    Observed, Owner, Protocol, Sandbox, Subject, TapError, TapOptions,
 };
 use libtest_mimic::Failed;
 use rtnetlink::{LinkBridge, LinkUnspec, LinkVeth};
@@ -73,7 +73,9 @@ pub(crate) fn id(text: &str) -> AttachmentId {
 pub(crate) fn network() -> Network {
     let bridge = DeviceName::new("br0").expect("a valid name");
     let gateway = "172.16.0.1/16".parse().expect("a prefix");
-    Network::bridged(lan(), bridge, gateway).expect("a network").with_masquerade()
+    let v6 = "fd00:16::1/64".parse().expect("a prefix");
+    let network = Network::bridged(lan(), bridge, gateway).and_then(|n| n.with_gateway(v6));
+    network.expect("a network").with_masquerade()
 }
 
 /// The `n`-th VM, from 0: `tap_a1b2c300`, 172.16.0.2, host port 22001 to 22, and so on.
@@ -109,7 +111,7 @@ pub(crate) fn subjects(desired: &Desired) -> BTreeSet<Subject> {
 pub(crate) fn snapshot(host: &Host) -> Observed {
     let mut observed = block_on(host.observe()).expect("an observation");
     // Shared with everybody in the namespace, so it is not set back.
-    observed.ip_forward = true;
+    observed.forwarding = [Family::V4, Family::V6].into();
     observed
 }
 

@@ -5,12 +5,12 @@ use crate::kernel::netlink::Refusal;
 use crate::spec::{DeviceName, Protocol};
 use crate::tag::Tag;
 use core::num::NonZeroU16;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use netlink_packet_netfilter::nftables::{
     DataAttribute, ListAttribute, SetElementAttribute, SetElementFlags, SetElementList,
     SetElementMessage,
 };
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
 /// The user data's type-length-value entry that `nft` shows as a comment.
 const COMMENT: u8 = 0;
@@ -30,10 +30,8 @@ pub(super) struct Row {
 pub(super) fn full(table: &TableName, element: &Element, tag: &Tag) -> SetElementMessage {
     let mut first = vec![SetElementAttribute::Key(value(key(element)))];
     if let Element::Forward { to, .. } = element {
-        first.push(SetElementAttribute::Data(value(concatenate([
-            &to.ip().octets(),
-            &to.port().to_be_bytes(),
-        ]))));
+        let target = concatenate([&octets(to.ip()), &to.port().to_be_bytes()]);
+        first.push(SetElementAttribute::Data(value(target)));
     }
     first.push(SetElementAttribute::UserData(comment(&tag.to_string())));
     message(table, element, first)
@@ -70,7 +68,7 @@ pub(super) fn rows(attributes: &[SetElementList]) -> Vec<Row> {
 pub(super) fn read(set: &str, mut rows: Vec<Row>) -> Result<Vec<(Element, Option<Tag>)>, Refusal> {
     let strange = || Refusal::Unreadable(format!("an element of the set `{set}`"));
     match set {
-        "networks4" | "masquerade4" => {
+        "networks4" | "networks6" | "masquerade4" | "masquerade6" => {
             // Where one interval ends and another starts at the same key, the end comes first.
             rows.sort_by(|a, b| (&a.key, !a.is_end).cmp(&(&b.key, !b.is_end)));
             let mut elements = Vec::new();
@@ -82,7 +80,7 @@ pub(super) fn read(set: &str, mut rows: Vec<Row>) -> Result<Vec<(Element, Option
                 let end = rows.peek().filter(|row| row.is_end).map(|row| row.key.as_slice());
                 let prefix = prefix(&start.key, end).ok_or_else(strange)?;
                 let element = match set {
-                    "networks4" => Element::Network(prefix),
+                    "networks4" | "networks6" => Element::Network(prefix),
                     _ => Element::Masquerade(prefix),
                 };
                 elements.push((element, start.tag));
@@ -109,10 +107,10 @@ fn message(
 ) -> SetElementMessage {
     let mut elements = vec![ListAttribute::Element(first)];
     if let Element::Network(prefix) | Element::Masquerade(prefix) = element
-        && let Some(after) = u32::from(prefix.broadcast()).checked_add(1)
+        && let Some(after) = after(prefix.broadcast())
     {
         elements.push(ListAttribute::Element(vec![
-            SetElementAttribute::Key(value(after.to_be_bytes().to_vec())),
+            SetElementAttribute::Key(value(octets(after))),
             SetElementAttribute::Flags(SetElementFlags::IntervalEnd),
         ]));
     }
@@ -128,9 +126,7 @@ fn key(element: &Element) -> Vec<u8> {
             key.resize(IFNAMSIZ, 0);
             key
         }
-        Element::Network(prefix) | Element::Masquerade(prefix) => {
-            prefix.network().octets().to_vec()
-        }
+        Element::Network(prefix) | Element::Masquerade(prefix) => octets(prefix.network()),
         Element::Forward { protocol, host_port, .. } => {
             concatenate([&[protocol.number()], &host_port.get().to_be_bytes()])
         }
@@ -165,17 +161,37 @@ fn row(attributes: &[SetElementAttribute]) -> Row {
     row
 }
 
-fn prefix(start: &[u8], end: Option<&[u8]>) -> Option<Ipv4Net> {
-    let address = |bytes: &[u8]| Some(u32::from_be_bytes(bytes.try_into().ok()?));
+/// The prefix that starts at `start` and ends before `end`, or at the end of the address space.
+fn prefix(start: &[u8], end: Option<&[u8]>) -> Option<IpNet> {
     let first = address(start)?;
-    let last = match end {
-        Some(end) => address(end)?.checked_sub(1)?,
-        None => u32::MAX,
+    let longest = if first.is_ipv4() { 32 } else { 128 };
+    let end = match end {
+        Some(end) => Some(address(end)?),
+        None => None,
     };
-    let size = u64::from(last.checked_sub(first)?) + 1;
-    let bits = u8::try_from(size.trailing_zeros()).ok()?;
-    let prefix = Ipv4Net::new(Ipv4Addr::from(first), 32_u8.checked_sub(bits)?).ok()?;
-    (size.is_power_of_two() && prefix.network() == Ipv4Addr::from(first)).then_some(prefix)
+    (0..=longest)
+        .filter_map(|len| IpNet::new(first, len).ok())
+        .find(|prefix| prefix.network() == first && after(prefix.broadcast()) == end)
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = || <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
+    v4().or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+/// The next address; none after the last.
+fn after(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) => Some(IpAddr::V4(u32::from(address).checked_add(1)?.into())),
+        IpAddr::V6(address) => Some(IpAddr::V6(u128::from(address).checked_add(1)?.into())),
+    }
 }
 
 fn device(key: &[u8]) -> Option<DeviceName> {
@@ -185,12 +201,13 @@ fn device(key: &[u8]) -> Option<DeviceName> {
 
 fn forward(key: &[u8], data: &[u8]) -> Option<Element> {
     let (protocol, host_port) = key.split_first_chunk::<4>()?;
-    let (address, guest_port) = data.split_first_chunk::<4>()?;
+    // The port has four bytes to itself, of which it uses two.
+    let (to, guest_port) = data.split_at_checked(data.len().checked_sub(4)?)?;
     let port = |field: &[u8]| Some(u16::from_be_bytes(*field.first_chunk()?));
     Some(Element::Forward {
         protocol: Protocol::from_number(*protocol.first()?)?,
         host_port: NonZeroU16::new(port(host_port)?)?,
-        to: SocketAddrV4::new(Ipv4Addr::from(*address), port(guest_port)?),
+        to: SocketAddr::new(address(to)?, port(guest_port)?),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The expressions our rules are made of, by the names `nft` gives them.
 
+use crate::spec::Family;
 use netlink_packet_netfilter::nftables::{
     Bitwise, Cmp, DataAttribute, ExpressionAttribute, Expressions, Immediate, ListAttribute,
     Lookup, Meta, MetaKey, Operator, Payload, Register, Verdict, VerdictAttribute,
@@ -11,19 +12,20 @@ pub(super) type Expression = ListAttribute<ExpressionAttribute>;
 
 /// The register that single values go through, and the first of a concatenation.
 const FIRST: Register = Register::Reg1;
-/// The second field of a concatenation: the 32 bits after the first.
+/// The second field of a concatenation whose first is 32 bits long.
 const SECOND: Register = Register::Reg32_01;
+/// The second field of a concatenation whose first is an IPv6 address.
+const AFTER_IPV6: Register = Register::Reg2;
 
 const NETWORK_HEADER: u32 = 1;
 const TRANSPORT_HEADER: u32 = 2;
 
-const NFPROTO_IPV4: u8 = 2;
 const RTN_LOCAL: u32 = 2;
 const IPS_DST_NAT: u32 = 1 << 5;
 const NF_DROP: u32 = 0;
 const LOOKUP_INVERTED: u32 = 1;
 
-/// A field of the IPv4 header.
+/// An address in the IP header.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ip {
     Source,
@@ -37,9 +39,9 @@ pub(super) enum In {
     NotSet,
 }
 
-/// `meta nfproto ipv4`
-pub(super) fn is_ipv4() -> [Expression; 2] {
-    [load_meta(MetaKey::Nfproto), compare(Operator::Equal, vec![NFPROTO_IPV4])]
+/// `meta nfproto ipv4`, `meta nfproto ipv6`
+pub(super) fn is_of(family: Family) -> [Expression; 2] {
+    [load_meta(MetaKey::Nfproto), compare(Operator::Equal, vec![number(family)])]
 }
 
 /// `iifname @SET`
@@ -48,14 +50,14 @@ pub(super) fn input_device_in(set: &str) -> [Expression; 2] {
 }
 
 /// `ip saddr @SET`, `ip daddr != @SET`
-pub(super) fn ip_in(field: Ip, membership: In, set: &str) -> [Expression; 2] {
-    [load_ip(field), look_up(set, membership)]
+pub(super) fn ip_in(family: Family, field: Ip, membership: In, set: &str) -> [Expression; 2] {
+    [load_ip(family, field), look_up(set, membership)]
 }
 
 /// `ip saddr 127.0.0.0/8`
 pub(super) fn ip_is_loopback(field: Ip) -> [Expression; 3] {
     let first_byte = bitwise_and([0xff, 0, 0, 0]);
-    [load_ip(field), first_byte, compare(Operator::Equal, vec![127, 0, 0, 0])]
+    [load_ip(Family::V4, field), first_byte, compare(Operator::Equal, vec![127, 0, 0, 0])]
 }
 
 /// `fib daddr type local`
@@ -84,8 +86,8 @@ pub(super) fn is_forwarded() -> [Expression; 3] {
     ]
 }
 
-/// `dnat ip to meta l4proto . th dport map @MAP`
-pub(super) fn forward_by(map: &str) -> [Expression; 4] {
+/// `dnat ip to meta l4proto . th dport map @MAP`, `dnat ip6 to …`
+pub(super) fn forward_by(family: Family, map: &str) -> [Expression; 4] {
     const TYPE: u16 = 1;
     const FAMILY: u16 = 2;
     const ADDRESS: u16 = 3;
@@ -102,13 +104,17 @@ pub(super) fn forward_by(map: &str) -> [Expression; 4] {
         Lookup::SourceRegister(FIRST),
         Lookup::DestinationRegister(FIRST),
     ]);
+    let target_port = match family {
+        Family::V4 => SECOND,
+        Family::V6 => AFTER_IPV6,
+    };
     let nat = other(
         "nat",
         [
             (TYPE, DESTINATION),
-            (FAMILY, NFPROTO_IPV4.into()),
+            (FAMILY, number(family).into()),
             (ADDRESS, FIRST.into()),
-            (PORT, SECOND.into()),
+            (PORT, target_port.into()),
         ],
     );
     [load_meta(MetaKey::L4Proto), port.into(), target.into(), nat]
@@ -133,16 +139,18 @@ fn load_meta(key: MetaKey) -> Expression {
     Expressions::Meta(vec![Meta::DestinationRegister(FIRST), Meta::Key(key)]).into()
 }
 
-fn load_ip(field: Ip) -> Expression {
-    let offset = match field {
-        Ip::Source => 12,
-        Ip::Destination => 16,
+fn load_ip(family: Family, field: Ip) -> Expression {
+    let offset = match (family, field) {
+        (Family::V4, Ip::Source) => 12,
+        (Family::V4, Ip::Destination) => 16,
+        (Family::V6, Ip::Source) => 8,
+        (Family::V6, Ip::Destination) => 24,
     };
     Expressions::Payload(vec![
         Payload::DestinationRegister(FIRST),
         Payload::Base(NETWORK_HEADER),
         Payload::Offset(offset),
-        Payload::Len(4),
+        Payload::Len(address_len(family)),
     ])
     .into()
 }
@@ -182,4 +190,20 @@ fn other<const N: usize>(kind: &str, attributes: [(u16, u32); N]) -> Expression 
         .map(|(attribute, value)| DefaultNla::new(attribute, value.to_be_bytes().to_vec()))
         .collect();
     Expressions::Other { expression_type: kind.to_owned(), attributes }.into()
+}
+
+/// `NFPROTO_IPV4`, `NFPROTO_IPV6`.
+const fn number(family: Family) -> u8 {
+    match family {
+        Family::V4 => 2,
+        Family::V6 => 10,
+    }
+}
+
+/// The length of an address in bytes.
+const fn address_len(family: Family) -> u32 {
+    match family {
+        Family::V4 => 4,
+        Family::V6 => 16,
+    }
 }

@@ -3,10 +3,11 @@
 use super::element::{comment, read_comment};
 use super::expression::{
     Expression, In, Ip, destination_is_local, drop, forward_by, input_device_in, ip_in,
-    ip_is_loopback, is_forwarded, is_ipv4, masquerade,
+    ip_is_loopback, is_forwarded, is_of, masquerade,
 };
 use super::socket::Change;
 use crate::firewall::TableName;
+use crate::spec::Family;
 use netlink_packet_netfilter::nftables::{
     ChainAttribute, ChainMessage, Hook, HookNumber, InetHookNumber, NfTablesMessage, RuleAttribute,
     RuleMessage, SetAttribute, SetFlags, SetMessage, TableAttribute, TableMessage,
@@ -15,6 +16,7 @@ use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE};
 
 /// `nft`'s numbers of its types, which it needs to print what is in a set.
 const IPV4_ADDR: u32 = 7;
+const IPV6_ADDR: u32 = 8;
 const INET_PROTO: u32 = 12;
 const INET_SERVICE: u32 = 13;
 const IFNAME: u32 = 41;
@@ -32,8 +34,11 @@ pub(super) fn changes(table: &TableName) -> Vec<Change> {
     let sets = [
         host_endian(set(table, 1, "bridges", SetFlags::empty(), (IFNAME, 16))),
         set(table, 2, "networks4", SetFlags::Interval, (IPV4_ADDR, 4)),
-        set(table, 3, "masquerade4", SetFlags::Interval, (IPV4_ADDR, 4)),
-        forward_map(table, 4, "forward4"),
+        set(table, 3, "networks6", SetFlags::Interval, (IPV6_ADDR, 16)),
+        set(table, 4, "masquerade4", SetFlags::Interval, (IPV4_ADDR, 4)),
+        set(table, 5, "masquerade6", SetFlags::Interval, (IPV6_ADDR, 16)),
+        forward_map(table, 6, "forward4", (IPV4_ADDR, 4)),
+        forward_map(table, 7, "forward6", (IPV6_ADDR, 16)),
     ];
     changes.extend(sets.into_iter().map(Change::create));
     for chain in chains() {
@@ -63,18 +68,44 @@ struct Chain {
 }
 
 fn chains() -> [Chain; 4] {
-    let forwards = || vec![rule([&is_ipv4(), &destination_is_local(), &forward_by("forward4")])];
+    use Family::{V4, V6};
+    use Ip::{Destination, Source};
+    let forward =
+        |family, map| rule([&is_of(family), &destination_is_local(), &forward_by(family, map)]);
+    let forwards = || vec![forward(V4, "forward4"), forward(V6, "forward6")];
+    let refuse_loopback =
+        |field| rule([&is_of(V4), &input_device_in("bridges"), &ip_is_loopback(field), &drop()]);
+    let between_guests = |family, set| {
+        rule([
+            &is_of(family),
+            &is_forwarded(),
+            &ip_in(family, Source, In::Set, set),
+            &ip_in(family, Destination, In::Set, set),
+            &masquerade(),
+        ])
+    };
+    let leaving = |family, from, networks| {
+        rule([
+            &is_of(family),
+            &ip_in(family, Source, In::Set, from),
+            &ip_in(family, Destination, In::NotSet, networks),
+            &masquerade(),
+        ])
+    };
+    let from_the_host = rule([
+        &is_of(V4),
+        &is_forwarded(),
+        &ip_is_loopback(Source),
+        &ip_in(V4, Destination, In::Set, "networks4"),
+        &masquerade(),
+    ]);
     [
         Chain {
             name: "guard",
             kind: "filter",
             hook: InetHookNumber::PreRouting,
             priority: -300,
-            rules: [Ip::Source, Ip::Destination]
-                .map(|field| {
-                    rule([&is_ipv4(), &input_device_in("bridges"), &ip_is_loopback(field), &drop()])
-                })
-                .into(),
+            rules: [Source, Destination].map(refuse_loopback).into(),
         },
         Chain {
             name: "prerouting",
@@ -96,26 +127,11 @@ fn chains() -> [Chain; 4] {
             hook: InetHookNumber::PostRouting,
             priority: 100,
             rules: vec![
-                rule([
-                    &is_ipv4(),
-                    &is_forwarded(),
-                    &ip_is_loopback(Ip::Source),
-                    &ip_in(Ip::Destination, In::Set, "networks4"),
-                    &masquerade(),
-                ]),
-                rule([
-                    &is_ipv4(),
-                    &is_forwarded(),
-                    &ip_in(Ip::Source, In::Set, "networks4"),
-                    &ip_in(Ip::Destination, In::Set, "networks4"),
-                    &masquerade(),
-                ]),
-                rule([
-                    &is_ipv4(),
-                    &ip_in(Ip::Source, In::Set, "masquerade4"),
-                    &ip_in(Ip::Destination, In::NotSet, "networks4"),
-                    &masquerade(),
-                ]),
+                from_the_host,
+                between_guests(V4, "networks4"),
+                between_guests(V6, "networks6"),
+                leaving(V4, "masquerade4", "networks4"),
+                leaving(V6, "masquerade6", "networks6"),
             ],
         },
     ]
@@ -183,12 +199,17 @@ fn host_endian(mut set: NfTablesMessage) -> NfTablesMessage {
     set
 }
 
-fn forward_map(table: &TableName, id: u32, name: &str) -> NfTablesMessage {
+fn forward_map(
+    table: &TableName,
+    id: u32,
+    name: &str,
+    (address_type, address_len): (u32, u32),
+) -> NfTablesMessage {
     let key_type = INET_PROTO << TYPE_BITS | INET_SERVICE;
     let mut map = set(table, id, name, SetFlags::Map, (key_type, 8));
     if let NfTablesMessage::NewSet(map) = &mut map {
-        map.attributes.push(SetAttribute::DataType(IPV4_ADDR << TYPE_BITS | INET_SERVICE));
-        map.attributes.push(SetAttribute::DataLen(8));
+        map.attributes.push(SetAttribute::DataType(address_type << TYPE_BITS | INET_SERVICE));
+        map.attributes.push(SetAttribute::DataLen(address_len + 4));
     }
     map
 }
