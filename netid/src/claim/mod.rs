@@ -1,0 +1,21 @@
+//! Claims: who holds which name, id, address, port or VNI.
+
+mod error;
+mod key;
+mod key_rules;
+#[cfg(feature = "std")]
+mod memory;
+mod owner;
+mod record;
+mod retry;
+mod store;
+
+pub use error::{BindError, ClaimError, Obstacle, Taken};
+pub use key::{ClaimKey, Protocol};
+pub use key_rules::{KeyError, KeyFault};
+#[cfg(feature = "std")]
+pub use memory::MemoryStore;
+pub use owner::{Owner, OwnerError, OwnerField};
+pub use record::{Claim, ClaimState, Generation, ReleaseOutcome};
+pub use retry::{AttemptsError, claim_with};
+pub use store::ClaimStore;
