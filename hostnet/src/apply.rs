@@ -3,7 +3,8 @@
 use crate::backend::Backend;
 use crate::error::OpError;
 use crate::op::Op;
-use crate::plan::{Plan, PlanKind};
+use crate::plan::Plan;
+use crate::tag::Tag;
 
 /// What became of a plan that was carried out whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,37 +68,109 @@ pub enum Step<'a> {
     Failed(usize, &'a Op),
 }
 
-pub(crate) fn run(
+/// Whom to tell of the steps of a plan.
+pub(crate) type Progress = Box<dyn FnMut(Step<'_>) + Send>;
+
+/// Carries out a plan that builds: stops at the first error and undoes what was done.
+pub(crate) fn build(
     backend: &mut dyn Backend,
     plan: &Plan,
-    progress: &mut dyn FnMut(Step<'_>),
+    progress: &mut Progress,
 ) -> Result<Applied, ApplyError> {
     let steps = plan.ops.len();
-    let mut errors = Vec::new();
-    for (i, op) in plan.ops.iter().enumerate() {
-        progress(Step::Starting(i, op));
+    for (step, op) in plan.ops.iter().enumerate() {
+        progress(Step::Starting(step, op));
         let Err(error) = backend.execute(op) else {
-            progress(Step::Done(i, op));
+            progress(Step::Done(step, op));
             continue;
         };
-        progress(Step::Failed(i, op));
-        match plan.kind {
-            PlanKind::Remove => errors.push(error),
-            PlanKind::Build => {
-                let done = plan.ops.get(..i).unwrap_or_default();
-                let left = undo(backend, done);
-                return Err(if left.is_empty() {
-                    ApplyError::Undone { step: i, steps, error }
-                } else {
-                    ApplyError::Left { step: i, steps, error, left }
-                });
-            }
-        }
+        progress(Step::Failed(step, op));
+        let left = undo(backend, plan.ops.get(..step).unwrap_or_default());
+        return Err(if left.is_empty() {
+            ApplyError::Undone { step, steps, error }
+        } else {
+            ApplyError::Left { step, steps, error, left }
+        });
     }
-    if errors.is_empty() {
-        Ok(Applied { steps })
-    } else {
-        Err(ApplyError::Incomplete { steps, errors })
+    Ok(Applied { steps })
+}
+
+/// Carries out plans that remove, together: every step on its own account, and the devices of all plans in one go,
+/// since whoever deletes devices one by one waits for the kernel each time.
+pub(crate) fn remove(
+    backend: &mut dyn Backend,
+    orders: &mut [(Plan, Progress)],
+) -> Vec<Result<Applied, ApplyError>> {
+    let (plans, mut listeners): (Vec<_>, Vec<_>) =
+        orders.iter_mut().map(|(plan, progress)| (&*plan, progress)).unzip();
+    let mut errors: Vec<Vec<OpError>> = plans.iter().map(|_| Vec::new()).collect();
+    let mut report = |entry: &Entry<'_>, result: Result<(), OpError>| {
+        let Entry { plan, step, op } = *entry;
+        if let (Some(progress), Some(errors)) = (listeners.get_mut(plan), errors.get_mut(plan)) {
+            progress(if result.is_ok() { Step::Done(step, op) } else { Step::Failed(step, op) });
+            errors.extend(result.err());
+        }
+    };
+
+    // What a plan has before its devices is done before any device goes, what it has after them afterwards.
+    let entries =
+        |phase| plans.iter().enumerate().flat_map(move |(n, plan)| phase_of(n, plan, phase));
+    for entry in entries(Phase::Before) {
+        let result = backend.execute(entry.op);
+        report(&entry, result);
+    }
+    let links: Vec<_> = entries(Phase::Links).collect();
+    let tags: Vec<_> = links.iter().filter_map(|entry| deleted_link(entry.op)).collect();
+    for (entry, result) in links.iter().zip(backend.delete_links(&tags)) {
+        report(entry, result);
+    }
+    for entry in entries(Phase::After) {
+        let result = backend.execute(entry.op);
+        report(&entry, result);
+    }
+
+    let outcome = |(plan, errors): (&&Plan, Vec<OpError>)| {
+        let steps = plan.ops.len();
+        if errors.is_empty() {
+            Ok(Applied { steps })
+        } else {
+            Err(ApplyError::Incomplete { steps, errors })
+        }
+    };
+    plans.iter().zip(errors).map(outcome).collect()
+}
+
+/// A step of one of several plans.
+struct Entry<'a> {
+    plan: usize,
+    step: usize,
+    op: &'a Op,
+}
+
+/// A part of a plan that removes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Before,
+    Links,
+    After,
+}
+
+fn phase_of(number: usize, plan: &Plan, wanted: Phase) -> impl Iterator<Item = Entry<'_>> {
+    let first = plan.ops.iter().position(|op| deleted_link(op).is_some());
+    plan.ops.iter().enumerate().filter_map(move |(step, op)| {
+        let phase = match first {
+            _ if deleted_link(op).is_some() => Phase::Links,
+            Some(first) if step > first => Phase::After,
+            _ => Phase::Before,
+        };
+        (phase == wanted).then_some(Entry { plan: number, step, op })
+    })
+}
+
+const fn deleted_link(op: &Op) -> Option<&Tag> {
+    match op {
+        Op::DeleteLink { tag } => Some(tag),
+        _ => None,
     }
 }
 

@@ -17,6 +17,11 @@ pub(crate) trait Backend {
     /// Carries out one step, wholly or not at all.
     fn execute(&mut self, op: &Op) -> Result<(), OpError>;
 
+    /// Deletes the devices with these tags, each on its own account; one that is not there is deleted already.
+    fn delete_links(&mut self, tags: &[&Tag]) -> Vec<Result<(), OpError>> {
+        tags.iter().map(|tag| self.execute(&Op::DeleteLink { tag: (*tag).clone() })).collect()
+    }
+
     /// The neighbour table of one device.
     fn neighbours(&mut self, device: &Tag) -> Result<Vec<Neighbour>, OpError>;
 }

@@ -1,8 +1,10 @@
-use crate::apply::{self, Applied, ApplyError, Step};
+use crate::apply::{self, Applied, ApplyError, Progress, Step};
 use crate::backend::{Backend, Neighbour, Scope};
 use crate::error::{Cause, OpError};
 use crate::observed::Observed;
-use crate::plan::{Plan, PlanError, TeardownError, attachment_tag, network_tag, plan, teardown};
+use crate::plan::{
+    Plan, PlanError, PlanKind, TeardownError, attachment_tag, network_tag, plan, teardown,
+};
 use crate::spec::{Desired, NetworkName, Owner};
 use crate::tag::{Role, Subject};
 use core::fmt;
@@ -12,7 +14,18 @@ use std::sync::mpsc;
 use std::thread;
 use tokio::sync::oneshot;
 
-type Job = Box<dyn FnOnce(&mut dyn Backend) + Send>;
+/// The most removals that are carried out together.
+const MOST_REMOVALS: usize = 256;
+
+type Work = Box<dyn FnOnce(&mut dyn Backend) + Send>;
+
+/// What the namespace's thread is asked to do.
+enum Job {
+    /// Anything that is done alone.
+    Run(Work),
+    /// A plan that removes, which is carried out together with others that wait.
+    Remove(Plan, Progress, oneshot::Sender<Result<Applied, ApplyError>>),
+}
 
 /// One network namespace and one owner in it.
 ///
@@ -152,10 +165,20 @@ impl Host {
     pub async fn apply_with(
         &self,
         plan: &Plan,
-        mut progress: impl FnMut(Step<'_>) + Send + 'static,
+        progress: impl FnMut(Step<'_>) + Send + 'static,
     ) -> Result<Applied, ApplyError> {
-        let plan = plan.clone();
-        let result = self.run(move |backend| apply::run(backend, &plan, &mut progress)).await;
+        let (plan, mut progress): (_, Progress) = (plan.clone(), Box::new(progress));
+        let result = match plan.kind {
+            PlanKind::Build => {
+                self.run(move |backend| apply::build(backend, &plan, &mut progress)).await
+            }
+            PlanKind::Remove => {
+                let (answer, result) = oneshot::channel();
+                // A thread that is gone drops the sender, which the receiver sees.
+                let _ = self.jobs.send(Job::Remove(plan, progress, answer));
+                result.await.ok()
+            }
+        };
         result.unwrap_or(Err(ApplyError::Closed))
     }
 
@@ -201,11 +224,11 @@ impl Host {
         job: impl FnOnce(&mut dyn Backend) -> T + Send + 'static,
     ) -> Option<T> {
         let (answer, result) = oneshot::channel();
-        let job: Job = Box::new(move |backend| {
+        let job = Box::new(move |backend: &mut dyn Backend| {
             // Nobody waits any more if the future was dropped; the work is done all the same.
             let _ = answer.send(job(backend));
         });
-        self.jobs.send(job).ok()?;
+        self.jobs.send(Job::Run(job)).ok()?;
         result.await.ok()
     }
 
@@ -214,14 +237,12 @@ impl Host {
         owner: Owner,
         open: impl FnOnce() -> Result<B, OpenError> + Send + 'static,
     ) -> Result<Self, OpenError> {
-        let (jobs, queue) = mpsc::channel::<Job>();
+        let (jobs, queue) = mpsc::channel();
         let (opened, outcome) = mpsc::sync_channel(1);
         thread::Builder::new().name("hostnet".to_owned()).spawn(move || match open() {
             Ok(mut backend) => {
                 let _ = opened.send(Ok(()));
-                while let Ok(job) = queue.recv() {
-                    job(&mut backend);
-                }
+                work(&mut backend, &queue);
             }
             Err(error) => {
                 let _ = opened.send(Err(error));
@@ -229,6 +250,37 @@ impl Host {
         })?;
         outcome.recv().map_err(io::Error::other)??;
         Ok(Self { owner, jobs })
+    }
+}
+
+/// Does what is asked for, in order, until nobody can ask any more.
+#[cfg(any(target_os = "linux", feature = "fake"))]
+fn work(backend: &mut dyn Backend, queue: &mpsc::Receiver<Job>) {
+    let mut next = queue.recv().ok();
+    while let Some(job) = next.take() {
+        match job {
+            Job::Run(job) => job(backend),
+            Job::Remove(plan, progress, answer) => {
+                let (mut orders, mut answers) = (vec![(plan, progress)], vec![answer]);
+                while orders.len() < MOST_REMOVALS {
+                    match queue.try_recv() {
+                        Ok(Job::Remove(plan, progress, answer)) => {
+                            orders.push((plan, progress));
+                            answers.push(answer);
+                        }
+                        other => {
+                            next = other.ok();
+                            break;
+                        }
+                    }
+                }
+                for (answer, result) in answers.into_iter().zip(apply::remove(backend, &mut orders))
+                {
+                    let _ = answer.send(result);
+                }
+            }
+        }
+        next = next.or_else(|| queue.recv().ok());
     }
 }
 

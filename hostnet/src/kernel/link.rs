@@ -185,6 +185,18 @@ pub(super) fn delete(netlink: &mut Netlink, at: At<'_>) -> Result<(), Refusal> {
     netlink.request(RouteNetlinkMessage::DelLink(message), 0)
 }
 
+/// Puts a link into a group.
+pub(super) fn set_group(netlink: &mut Netlink, at: At<'_>, group: u32) -> Result<(), Refusal> {
+    let message = LinkMessageBuilder::<LinkUnspec>::default().link_group(group);
+    change(netlink, at.message(message))
+}
+
+/// Deletes all links of a group at once. An empty group is an error (`ENODEV`).
+pub(super) fn delete_group(netlink: &mut Netlink, group: u32) -> Result<(), Refusal> {
+    let message = LinkMessageBuilder::<LinkUnspec>::default().link_group(group).build();
+    netlink.request(RouteNetlinkMessage::DelLink(message), 0)
+}
+
 fn change<T>(netlink: &mut Netlink, message: LinkMessageBuilder<T>) -> Result<(), Refusal> {
     netlink.request(RouteNetlinkMessage::SetLink(message.build()), 0)
 }
