@@ -53,10 +53,16 @@ impl<I: Copy + Eq + Hash> Queue<I> {
         Some(entry)
     }
 
+    /// Whether the time of the oldest entry is not after `now`.
+    #[inline]
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        self.entries.front().is_some_and(|(time, _)| *time <= now)
+    }
+
     /// Takes the oldest entry if its time is not after `now`.
     #[inline]
     pub(crate) fn pop_due(&mut self, now: Duration) -> Option<(Duration, I)> {
-        if self.front()?.0 <= now { self.pop() } else { None }
+        if self.is_due(now) { self.pop() } else { None }
     }
 
     /// Takes out an index that is in the queue.

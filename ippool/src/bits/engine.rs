@@ -210,3 +210,128 @@ impl Bits {
 const fn small(index: u128) -> u32 {
     index as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::leaf::bit;
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    /// Both forms, whatever the capacity, beside a plain list.
+    struct Both {
+        plain: Vec<State>,
+        forms: [Bits; 2],
+    }
+
+    impl Both {
+        fn new(capacity: u32) -> Self {
+            let mut tree = Tree::new(capacity.into());
+            tree.remember();
+            Self {
+                plain: vec![State::Fresh; capacity as usize],
+                forms: [Bits(Form::Flat(Flat::new(capacity))), Bits(Form::Tree(tree))],
+            }
+        }
+
+        /// Moves one index on: free, held, cooling, free.
+        fn advance(&mut self, index: u32) {
+            let state = &mut self.plain[index as usize];
+            let change: fn(&mut Bits, u128) = match state {
+                State::Fresh | State::Spent => Bits::hold,
+                State::Held => Bits::rest,
+                State::Cooling => Bits::vacate,
+            };
+            *state = match state {
+                State::Fresh | State::Spent => State::Held,
+                State::Held => State::Cooling,
+                State::Cooling => State::Spent,
+            };
+            self.forms.iter_mut().for_each(|bits| change(bits, index.into()));
+        }
+
+        fn check(&mut self) {
+            let plain = &self.plain;
+            let is_free = |&index: &usize| matches!(plain[index], State::Fresh | State::Spent);
+            let free: Vec<usize> = (0..plain.len()).filter(is_free).collect();
+            let held: Vec<usize> =
+                (0..plain.len()).filter(|&index| plain[index] == State::Held).collect();
+            for bits in &mut self.forms {
+                assert_eq!(bits.vacant(), free.len() as u128);
+                assert!(bits.free().eq(free.iter().map(|&index| index as u128)));
+                assert!(bits.held().eq(held.iter().map(|&index| index as u128)));
+                for (start, state) in plain.iter().enumerate() {
+                    assert_eq!(bits.state(start as u128), *state);
+                    let next = free.get(free.partition_point(|&index| index < start));
+                    assert_eq!(bits.next_free(start as u128), next.map(|&index| index as u128));
+                }
+                assert_eq!(bits.next_free(plain.len() as u128), None);
+                for len in [1, 2, 63, 64, 65, 130] {
+                    let run = free
+                        .windows(len)
+                        .find(|run| run[len - 1] - run[0] == len - 1)
+                        .map(|run| run[0] as u128);
+                    assert_eq!(bits.free_run(0, plain.len() as u128, len as u128), run);
+                }
+                if let Form::Flat(flat) = &mut bits.0 {
+                    for (rank, &index) in free.iter().enumerate().step_by(7) {
+                        assert_eq!(flat.nth_free(rank as u32), Some(index as u32));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_forms_agree_with_a_plain_list() {
+        for capacity in [1, 2, 63, 64, 65, 127, 128, 129, 640, 4095, 4096, 4097] {
+            let mut both = Both::new(capacity);
+            let mut seed = u64::from(capacity);
+            for round in 0..40 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let start = (seed >> 33) as u32 % capacity;
+                // Whole words and single bits, so that runs of full words form and break.
+                let len = [1, 64, 200, 1, 640][round % 5];
+                let end = (start + len).min(capacity);
+                (start..end).for_each(|index| both.advance(index));
+                if capacity < 1000 || round % 8 == 7 {
+                    both.check();
+                }
+            }
+        }
+    }
+
+    /// Fills from both ends up to one hole at every index of the last words.
+    #[test]
+    fn the_only_free_index_is_found_wherever_it_is() {
+        for capacity in [63, 64, 65, 4095, 4096, 4097] {
+            let mut both = Both::new(capacity);
+            (0..capacity).for_each(|index| both.advance(index));
+            for hole in (0..capacity).rev().step_by(13).chain(0..3.min(capacity)) {
+                for bits in &mut both.forms {
+                    bits.vacate(hole.into());
+                    assert_eq!(bits.first_free(), Some(hole.into()));
+                    assert_eq!(bits.next_free(0), Some(hole.into()));
+                    assert_eq!(bits.next_free(hole.into()), Some(hole.into()));
+                    assert_eq!(bits.next_free(u128::from(hole) + 1), None);
+                    bits.hold(hole.into());
+                    assert_eq!(bits.first_free(), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_cost_nothing_in_a_tree() {
+        let mut bits = Bits::new(1 << 64);
+        (0..64 * 1000).for_each(|index| bits.hold(index));
+        bits.vacate(64 * 500 + 7);
+        let Form::Tree(tree) = &bits.0 else { panic!("2^64 indexes in one bitmap") };
+        assert_eq!(tree.stored(), 1);
+        assert_eq!(bits.next_held(0), Some((0, u64::MAX, 500)));
+        assert_eq!(bits.next_held(500), Some((500, !bit(7), 1)));
+        (0..64 * 1000).filter(|index| *index != 64 * 500 + 7).for_each(|index| bits.vacate(index));
+        let Form::Tree(tree) = &bits.0 else { panic!("2^64 indexes in one bitmap") };
+        assert_eq!((tree.stored(), tree.taken()), (0, 0));
+    }
+}

@@ -39,6 +39,12 @@ impl Tree {
         self.memory = Memory::Complete;
     }
 
+    /// How many words are stored.
+    #[cfg(test)]
+    pub(super) fn stored(&self) -> usize {
+        self.leaves.len()
+    }
+
     /// Makes every spent index fresh.
     pub(super) fn forget(&mut self) {
         self.leaves.retain(|_, leaf| {

@@ -156,7 +156,12 @@ impl<S: Space, O: Owner> Pool<S, O> {
 
     /// Frees what has finished cooling, and returns how many items that is. Every call that takes
     /// the time does this first.
+    #[inline]
     pub fn expire(&mut self, now: Duration) -> usize {
+        if self.resting.is_due(now) { self.expire_due(now) } else { 0 }
+    }
+
+    fn expire_due(&mut self, now: Duration) -> usize {
         let mut freed = 0usize;
         while let Some((until, index)) = self.resting.pop_due(now) {
             self.bits.vacate(index.into());

@@ -31,6 +31,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
     /// assert_eq!(pool.release(80, 7, now), Err(ReleaseError::OutOfRange { item: 80 }));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn release(
         &mut self,
         item: S::Item,
@@ -70,6 +71,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
         items
     }
 
+    #[inline]
     fn put_back(&mut self, index: u128, owner: O, now: Duration) -> Released {
         let narrow = S::Index::narrow(index);
         self.owners.remove(narrow, owner);

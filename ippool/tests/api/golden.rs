@@ -60,3 +60,16 @@ fn ports_are_reused() {
     assert_eq!(pool.allocate_many(3, 9_998, NOW).unwrap().last().unwrap().item, 32000);
     assert!(pool.allocate(3, NOW).is_err());
 }
+
+/// Who released last is freed last, even if the clock says otherwise.
+#[test]
+fn a_clock_that_is_set_back_shortens_no_cooldown() {
+    let mut pool = slash16();
+    let [a, b] = [1, 2].map(|owner| pool.allocate(owner, NOW).unwrap().item);
+    let until = NOW + Duration::from_secs(60);
+    assert_eq!(pool.release(a, 1, NOW), Ok(Released::Cooling { until }));
+    let earlier = NOW.saturating_sub(Duration::from_secs(30));
+    assert_eq!(pool.release(b, 2, earlier), Ok(Released::Cooling { until }));
+    assert!(pool.cooling().eq([(a, until), (b, until)]));
+    assert_eq!(pool.expire(until), 2);
+}
