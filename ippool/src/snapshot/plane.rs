@@ -111,3 +111,45 @@ fn read_header(bytes: &mut &[u8]) -> Option<(u8, u128)> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every sequence of five words that are empty, full or neither, in both forms of the engine.
+    #[test]
+    fn every_sequence_of_records_is_read_back() {
+        for capacity in [64 * 5, 1 << 40] {
+            for sequence in 0..3u32.pow(5) {
+                let mut bits = Bits::new(capacity);
+                for word in 0..5 {
+                    let first = u128::from(word) * 64;
+                    match sequence / 3u32.pow(word) % 3 {
+                        0 => {}
+                        1 => (first..first + 64).for_each(|index| bits.hold(index)),
+                        _ => (first..first + 64).step_by(5).for_each(|index| bits.hold(index)),
+                    }
+                }
+                let mut read = Vec::new();
+                let kept = decode(&encode(&bits), |index| {
+                    read.push(index);
+                    Ok(())
+                });
+                assert_eq!(kept, Ok(()));
+                assert!(bits.held().eq(read), "sequence {sequence}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_documented_encoding() {
+        let mut bits = Bits::new(1 << 40);
+        (0..128).for_each(|index| bits.hold(index));
+        bits.hold(64 * 102);
+        // Two full words, a hundred empty ones, one with its lowest index held.
+        assert_eq!(
+            base64::decode(&encode(&bits)).unwrap(),
+            [0x09, 0x90, 0x03, 0x06, 1, 0, 0, 0, 0, 0, 0, 0]
+        );
+    }
+}
