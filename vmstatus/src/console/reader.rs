@@ -1,0 +1,123 @@
+use super::boot::{Boot, CloudInit};
+use super::host_key::HostKey;
+use super::line::{Mark, Said};
+use super::tables::Tables;
+use super::trouble::Trouble;
+
+/// Reads clean lines and keeps what the current boot has told.
+#[derive(Clone, Debug)]
+pub(super) struct Reader {
+    boot: Boot,
+    boots: u32,
+}
+
+impl Reader {
+    pub(super) const fn new() -> Self {
+        Self { boot: Boot::new(Tables::at_start()), boots: 0 }
+    }
+
+    pub(super) const fn boot(&self) -> &Boot {
+        &self.boot
+    }
+
+    pub(super) fn into_boot(self) -> Boot {
+        self.boot
+    }
+
+    pub(super) const fn boots(&self) -> u32 {
+        self.boots
+    }
+
+    /// Takes a line that has ended.
+    pub(super) fn read(&mut self, line: &str) {
+        if line.contains("ci-info:") {
+            // A lost line end leaves two rows on one line.
+            for row in line.split("ci-info:").skip(1) {
+                self.read_row(row);
+            }
+        } else if let Some((_, interface)) = line.split_once("if-info:") {
+            self.boot.tables.feed_cirros_interface(interface, true);
+        } else if let Some((_, route)) = line.split_once("ip-route") {
+            self.boot.tables.feed_cirros_route(route);
+        } else if let Some(said) = Said::parse(line) {
+            self.boot.tables.interrupt();
+            self.hear(&said);
+        } else if let Some(trouble) = Trouble::from_line(line.as_bytes()) {
+            self.boot.add_trouble(trouble);
+        } else if self.boot.in_host_keys
+            && let Some(key) = HostKey::from_line(line.as_bytes())
+        {
+            self.boot.add_host_key(key);
+        }
+    }
+
+    /// Takes a line that may go on: only what cannot change by it counts.
+    pub(super) fn read_unfinished(&mut self, line: &str) {
+        if line.contains("ci-info:") {
+            for row in line.split("ci-info:").skip(1) {
+                // Without bars, the last word may be cut, unless it is a whole MAC.
+                let last = row.split_ascii_whitespace().next_back().unwrap_or_default();
+                if row.trim_start().starts_with('|') || last.len() == "00:00:00:00:00:00".len() {
+                    self.read_row(row);
+                }
+            }
+        } else if let Some((_, interface)) = line.split_once("if-info:") {
+            self.boot.tables.feed_cirros_interface(interface, false);
+        } else if let Some(login @ Said::Login(_)) = Said::parse(line) {
+            self.hear(&login);
+        }
+    }
+
+    fn read_row(&mut self, row: &str) {
+        if self.boot.tables.begins_table(row) {
+            self.mark(Mark::Table);
+        }
+        self.boot.tables.feed(row);
+    }
+
+    fn hear(&mut self, said: &Said<'_>) {
+        match said {
+            Said::Mark(mark) => {
+                self.mark(*mark);
+                match mark {
+                    Mark::InitLocal | Mark::Init => self.advance(CloudInit::Started),
+                    Mark::Finished => self.advance(CloudInit::Finished),
+                    _ => {}
+                }
+            }
+            Said::CloudInitStage => self.advance(CloudInit::Started),
+            Said::CirrosNetwork => {
+                self.mark(Mark::Table);
+                self.boot.tables.open_cirros();
+            }
+            Said::CirrosSection => self.boot.tables.close_cirros(),
+            Said::HostKeysBegin => self.boot.in_host_keys = true,
+            Said::HostKeysEnd => self.boot.in_host_keys = false,
+            Said::Login(host) => {
+                self.boot.tables.close_cirros();
+                self.boot.login = Some((*host).into());
+            }
+        }
+    }
+
+    /// Notes how far the boot has come, or that another one has begun.
+    fn mark(&mut self, mark: Mark) {
+        // A log that has lost its head may show a table before any other sign of a boot.
+        let headless = self.boots == 0 && self.boot.network().is_some();
+        let new_boot = headless || self.boot.marks.is_new_boot(mark);
+        self.boots = self.boots.max(1).saturating_add(u32::from(new_boot));
+        if new_boot {
+            let tables = if mark == Mark::Table {
+                self.boot.tables.clone().without_network()
+            } else {
+                Tables::at_boot()
+            };
+            self.boot = Boot::new(tables);
+        }
+        self.boot.marks.add(mark);
+    }
+
+    fn advance(&mut self, to: CloudInit) {
+        self.boot.cloud_init = self.boot.cloud_init.max(to);
+    }
+}

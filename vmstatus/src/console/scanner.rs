@@ -1,0 +1,179 @@
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use super::boot::Boot;
+use super::clean::clean;
+use super::needles::Needles;
+use super::reader::Reader;
+
+/// Longest piece of a line that is read; what follows is skipped.
+const MAX_LINE: usize = 4096;
+
+/// Bytes that are searched at a time.
+const BLOCK: usize = 64 * 1024;
+
+/// Reads a console log as it grows and keeps what the current boot has told.
+///
+/// Bytes may be pushed in pieces of any size: the answer is the same. Escape sequences, NULs, any
+/// line ends, torn rows, prefixes of any program, and bytes outside ASCII are all right; nothing
+/// makes it panic, and it holds at most one line of 4 KiB besides its answer.
+///
+/// ```
+/// use vmstatus::console::Scanner;
+///
+/// let mut scanner = Scanner::new();
+/// scanner.push(b"[    0.000000] Linux version 6.8.0\n");
+/// scanner.push(b"ci-info: ++++++++++++++++++Net device info++++++++++++++++++\n");
+/// scanner.push(b"ci-info: | Device |  Up  | Address | Mask | Scope | Hw-Address |\n");
+/// scanner.push(b"ci-info: | enp0s1 | True | fe80::5054:ff:fe15:7ae3/64 | . | link | 52:54:0");
+/// scanner.push(b"0:15:7a:e3 |\n");
+///
+/// let boot = scanner.boot();
+/// let primary = boot.primary().expect("one interface");
+/// assert_eq!((primary.name, primary.ipv4), ("enp0s1", None));
+/// assert_eq!(primary.mac, vmstatus::parse_mac(b"52:54:00:15:7a:e3"));
+/// assert_eq!(scanner.boots(), 1);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Scanner {
+    needles: Needles,
+    reader: Reader,
+    offset: u64,
+    /// The line that has not ended yet, up to [`MAX_LINE`].
+    pending: Vec<u8>,
+    /// The clean copy of the line being read.
+    buffer: Vec<u8>,
+}
+
+impl Scanner {
+    /// At the start of a log.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            needles: Needles::new(),
+            reader: Reader::new(),
+            offset: 0,
+            pending: Vec::new(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes of the log.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.offset = self.offset.saturating_add(bytes.len() as u64);
+        let mut rest = bytes;
+        if !self.pending.is_empty() {
+            let Some(end) = memchr::memchr2(b'\n', b'\r', bytes) else {
+                self.keep(bytes);
+                return;
+            };
+            let (line, after) = bytes.split_at(end);
+            self.keep(line);
+            rest = after;
+            let line = core::mem::take(&mut self.pending);
+            self.read(&line);
+            // Gives the buffer back, so that steady tailing does not allocate.
+            self.pending = line;
+            self.pending.clear();
+        }
+        while let Some((block, after)) = split_block(rest) {
+            self.scan(block);
+            rest = after;
+        }
+        self.keep(rest);
+    }
+
+    /// Forgets the unfinished line and starts to count bytes anew: the log was truncated or
+    /// replaced. What the boot has told is kept until the new log tells of another boot.
+    pub fn restart(&mut self) {
+        self.pending.clear();
+        self.offset = 0;
+    }
+
+    /// Bytes taken since the start or the last [`restart`](Self::restart): where to read on.
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// How many boots the log has shown. Zero until it has shown any sign of one.
+    #[must_use]
+    pub const fn boots(&self) -> u32 {
+        self.reader.boots()
+    }
+
+    /// What the current boot has told, the unfinished last line included as far as it is sure:
+    /// a row with all of its bars, and a login prompt.
+    #[must_use]
+    pub fn boot(&self) -> Cow<'_, Boot> {
+        if self.pending.is_empty() {
+            return Cow::Borrowed(self.reader.boot());
+        }
+        let mut line = Vec::new();
+        clean(&self.pending, &mut line);
+        let mut ahead = self.reader.clone();
+        ahead.read_unfinished(text(&line));
+        Cow::Owned(ahead.into_boot())
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = MAX_LINE.saturating_sub(self.pending.len());
+        self.pending.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    /// Reads the lines of a block that may say something. All of its lines have ended.
+    fn scan(&mut self, block: &[u8]) {
+        let hides = hides_text(block);
+        let mut rest = block;
+        while !rest.is_empty() {
+            // Where control bytes may hide a needle, every line is looked at.
+            let found = if hides { Some(0) } else { self.needles.find(rest) };
+            let Some(found) = found else { return };
+            let (before, after) = rest.split_at(found);
+            let from =
+                memchr::memrchr2(b'\n', b'\r', before).map_or(0, |end| end.saturating_add(1));
+            let to = memchr::memchr2(b'\n', b'\r', after)
+                .map_or(rest.len(), |end| end.saturating_add(found));
+            self.read(rest.get(from..to).unwrap_or_default());
+            rest = rest.get(to.saturating_add(1)..).unwrap_or_default();
+        }
+    }
+
+    /// Reads one line. What it says depends on the line alone, not on how it came here.
+    fn read(&mut self, line: &[u8]) {
+        let line = line.get(..MAX_LINE).unwrap_or(line);
+        let hides = hides_text(line);
+        if !hides && self.needles.find(line).is_none() {
+            return;
+        }
+        clean(line, &mut self.buffer);
+        if !hides || self.needles.find(&self.buffer).is_some() {
+            self.reader.read(text(&self.buffer));
+        }
+    }
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Cuts off the next block of whole lines: small enough to stay in the cache for both searches
+/// over it. `None` if no line has ended.
+fn split_block(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let within = bytes.get(..BLOCK).unwrap_or(bytes);
+    let end =
+        memchr::memrchr2(b'\n', b'\r', within).or_else(|| memchr::memchr2(b'\n', b'\r', bytes))?;
+    Some(bytes.split_at(end.saturating_add(1)))
+}
+
+/// Whether bytes that no terminal shows may stand inside the words of the text.
+fn hides_text(bytes: &[u8]) -> bool {
+    memchr::memchr2(0, 0x1b, bytes).is_some()
+}
+
+/// A clean line is ASCII.
+fn text(line: &[u8]) -> &str {
+    core::str::from_utf8(line).unwrap_or_default()
+}

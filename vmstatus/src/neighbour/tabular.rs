@@ -1,0 +1,66 @@
+use core::net::IpAddr;
+
+use super::entry::{Neighbour, NeighbourState};
+use crate::mac::parse_mac;
+
+/// Bits of the flags in `/proc/net/arp` (`ATF_COM` and `ATF_PERM` of `<linux/if_arp.h>`).
+const COMPLETE: u32 = 0x2;
+const PERMANENT: u32 = 0x4;
+
+/// The rest of a line of a table after its address: `/proc/net/arp`, Linux's `arp -n` and `-e`,
+/// OpenBSD's `arp -an`, `ndp -an`, or Windows's `arp -a`.
+pub(super) fn parse_line(ip: IpAddr, rest: &str, above: Option<&str>) -> Option<Neighbour> {
+    let mut words = rest.split_ascii_whitespace();
+    let first = words.next()?;
+    if first.starts_with("0x") {
+        return parse_proc(ip, words);
+    }
+    if let (Some(mac), true) = (parse_mac(first.as_bytes()), first.contains('-')) {
+        let entry = Neighbour::new(ip, mac, NeighbourState::Unknown);
+        return Some(match above {
+            Some(interface) => entry.with_interface(interface),
+            None => entry,
+        });
+    }
+    if is_incomplete(first) || parse_mac(first.as_bytes()).is_some() || is_masked_mac(first) {
+        // OpenBSD has the interface next, Linux (for an incomplete entry) as well.
+        let entry = Neighbour::read(ip, parse_mac(first.as_bytes()), NeighbourState::Unknown);
+        return Some(match words.next() {
+            Some(interface) => entry.with_interface(interface),
+            None => entry,
+        });
+    }
+    // Linux: hardware type, MAC, flags (C complete, M permanent, P published), mask, interface.
+    let second = words.next()?;
+    let mac = parse_mac(second.as_bytes());
+    if mac.is_none() && !is_incomplete(second) && !is_masked_mac(second) {
+        return None;
+    }
+    let (mut interface, mut permanent) = (None, false);
+    for (place, word) in words.enumerate() {
+        permanent |= place == 0 && word.contains('M');
+        interface = Some(word);
+    }
+    let state = if permanent { NeighbourState::Permanent } else { NeighbourState::Unknown };
+    Some(Neighbour::read(ip, mac, state).with_interface(interface?))
+}
+
+/// `0x1 0x2 52:54:00:12:34:56 * virbr0`, the hardware type taken off already.
+fn parse_proc<'a>(ip: IpAddr, mut words: impl Iterator<Item = &'a str>) -> Option<Neighbour> {
+    let flags = u32::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
+    let mac = parse_mac(words.next()?.as_bytes());
+    let interface = words.nth(1)?;
+    let mac = mac.filter(|_| flags & COMPLETE != 0);
+    let state =
+        if flags & PERMANENT != 0 { NeighbourState::Permanent } else { NeighbourState::Unknown };
+    Some(Neighbour::read(ip, mac, state).with_interface(interface))
+}
+
+fn is_incomplete(word: &str) -> bool {
+    matches!(word, "(incomplete)" | "<incomplete>" | "(none)")
+}
+
+/// A MAC that somebody has made unreadable is still the place of a MAC.
+fn is_masked_mac(word: &str) -> bool {
+    word.split([':', '-']).count() == 6
+}
