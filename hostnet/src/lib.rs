@@ -91,7 +91,7 @@ pub use error::{Cause, Errno, OpError};
 pub use firewall::{Element, TableName};
 pub use host::{EnsureError, Host, OpenError};
 #[cfg(target_os = "linux")]
-pub use kernel::{Netns, NetnsError, Sandbox, SandboxError, TapError, open_tap};
+pub use kernel::{Netns, NetnsError, Sandbox, SandboxError, TapError, check_tun, open_tap};
 pub use observed::{Coverage, Link, Observed, Table};
 pub use op::{LinkChange, Op};
 pub use plan::{

@@ -17,4 +17,4 @@ mod tap;
 pub(crate) use backend::Kernel;
 pub use netns::{Netns, NetnsError};
 pub use sandbox::{Sandbox, SandboxError};
-pub use tap::{TapError, open_tap};
+pub use tap::{TapError, check_tun, open_tap};

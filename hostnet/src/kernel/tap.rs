@@ -23,6 +23,14 @@ pub enum TapError {
     Refused(#[from] OpError),
 }
 
+/// Whether TAPs can be made here at all: tries to open /dev/net/tun, and changes nothing.
+///
+/// # Errors
+/// When it is not there or may not be opened; the message says what to do.
+pub fn check_tun() -> Result<(), OpError> {
+    NewTap::open().map(drop)
+}
+
 /// Opens a queue of a persistent TAP, as a VMM does: frames are read from and written to the file.
 ///
 /// The file is non-blocking and closed on `exec`. It belongs to the calling thread's network namespace.

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         }
     };
     let tests: [&[world::Test]; 4] = [apply::TESTS, foreign::TESTS, netns::TESTS, recovery::TESTS];
-    let lacking = world::lacking();
+    let lacking = hostnet::check_tun().err();
     if let Some(what) = &lacking {
         eprintln!("kernel tests that make TAPs cannot run: {what}");
     }

@@ -31,15 +31,6 @@ macro_rules! tests {
 }
 pub(crate) use tests;
 
-/// What this machine lacks, if anything.
-pub(crate) fn lacking() -> Option<String> {
-    let probe = DeviceName::new("hostnet-probe").expect("a valid name");
-    match hostnet::open_tap(&probe, TapOptions::default()) {
-        Err(TapError::Refused(error)) => Some(error.to_string()),
-        _ => None,
-    }
-}
-
 pub(crate) fn in_fresh_netns(sandbox: &Sandbox, run: fn() -> Outcome) -> Result<(), Failed> {
     sandbox.fresh_netns()?;
     assert!(!sandbox.netns()?.is_same(sandbox.outside())?, "this is the machine's own network");
