@@ -1,3 +1,5 @@
+#[cfg(feature = "serde")]
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 use core::str::FromStr;
@@ -32,9 +34,6 @@ const MAX_PREAMBLE_LINES: usize = 32;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "String", try_from = "String"))]
 pub struct SshBanner(Arc<str>);
-
-#[cfg(feature = "serde")]
-use alloc::string::String;
 
 impl SshBanner {
     /// Takes one identification line, with or without its line end.

@@ -18,6 +18,9 @@ pub mod address;
 pub mod console;
 pub mod lease;
 pub mod neighbour;
+#[cfg(feature = "probe")]
+pub mod probe;
+pub mod registry;
 
 mod banner;
 mod generation;

@@ -88,7 +88,7 @@ pub struct Candidate {
     seen: Duration,
     generation: Generation,
     confidence: Confidence,
-    #[cfg_attr(feature = "serde", serde(serialize_with = "mac::serialize_option"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::mac::serialize_option"))]
     mac: Option<MacAddr6>,
     expires: Option<Duration>,
 }

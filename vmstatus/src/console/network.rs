@@ -8,7 +8,6 @@ use macaddr::MacAddr6;
 
 use super::device::{self, Class};
 use crate::address::is_host_address;
-use crate::mac;
 
 /// The guest's network as its console shows it: interfaces and default routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +26,7 @@ pub struct Interface {
     up: bool,
     ipv4: Vec<Ipv4Addr>,
     ipv6: Vec<Ipv6>,
-    #[cfg_attr(feature = "serde", serde(serialize_with = "mac::serialize_option"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::mac::serialize_option"))]
     mac: Option<MacAddr6>,
     /// Whether the `Up` column can be believed: with some versions of `ifconfig`, recognised by
     /// the colon left on the name, cloud-init calls every interface down.
@@ -61,7 +60,7 @@ pub struct Primary<'a> {
     /// Its first IPv4 address that a host can have; `None` while the console shows none.
     pub ipv4: Option<Ipv4Addr>,
     /// Its MAC, by which the address can be looked up where the console shows none.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "mac::serialize_option"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::mac::serialize_option"))]
     pub mac: Option<MacAddr6>,
 }
 

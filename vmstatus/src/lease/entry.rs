@@ -4,8 +4,6 @@ use core::time::Duration;
 
 use macaddr::MacAddr6;
 
-use crate::mac;
-
 /// One lease as the server's file has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -14,8 +12,8 @@ pub struct Lease {
     #[cfg_attr(
         feature = "serde",
         serde(
-            serialize_with = "mac::serialize_option",
-            deserialize_with = "mac::deserialize_option"
+            serialize_with = "crate::mac::serialize_option",
+            deserialize_with = "crate::mac::deserialize_option"
         )
     )]
     mac: Option<MacAddr6>,

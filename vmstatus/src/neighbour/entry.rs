@@ -4,8 +4,6 @@ use core::net::IpAddr;
 
 use macaddr::MacAddr6;
 
-use crate::mac;
-
 /// One entry of a neighbour table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -14,8 +12,8 @@ pub struct Neighbour {
     #[cfg_attr(
         feature = "serde",
         serde(
-            serialize_with = "mac::serialize_option",
-            deserialize_with = "mac::deserialize_option"
+            serialize_with = "crate::mac::serialize_option",
+            deserialize_with = "crate::mac::deserialize_option"
         )
     )]
     mac: Option<MacAddr6>,

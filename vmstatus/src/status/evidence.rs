@@ -6,7 +6,7 @@ use macaddr::MacAddr6;
 
 use crate::address::Candidate;
 use crate::console::Trouble;
-use crate::{Generation, SshBanner, mac};
+use crate::{Generation, SshBanner};
 
 /// Whether the machine's folder is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -155,7 +155,7 @@ pub struct Evidence {
     pub(super) process: Process,
     pub(super) generation: Generation,
     pub(super) address: Option<Candidate>,
-    #[cfg_attr(feature = "serde", serde(serialize_with = "mac::serialize_option"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::mac::serialize_option"))]
     pub(super) mac: Option<MacAddr6>,
     pub(super) ssh: Ssh,
     pub(super) trouble: Option<(Trouble, Duration)>,

@@ -62,7 +62,7 @@ impl Default for Thresholds {
 /// use vmstatus::address::{Candidate, Source};
 /// use vmstatus::{Evidence, Folder, Generation, Machine, Process};
 ///
-/// let t = |seconds| Duration::from_secs(1_700_000_000 + seconds);
+/// let t = |seconds: u64| Duration::from_secs(1_700_000_000 + seconds);
 /// let mut machine = Machine::new(t(0));
 /// let boot = Generation::new(1, 1);
 /// let alive = Evidence::new(Folder::Present, Process::Alive, boot);

@@ -93,7 +93,7 @@ pub enum Reason {
     /// The process lives and no IPv4 address of this boot is known.
     NoAddress {
         /// The MAC by which it is looked for, if that is known.
-        #[cfg_attr(feature = "serde", serde(serialize_with = "mac::serialize_option"))]
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::mac::serialize_option"))]
         mac: Option<MacAddr6>,
     },
     /// An IPv4 address of this boot is known, and no banner.
