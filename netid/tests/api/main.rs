@@ -1,1 +1,15 @@
 //! The crate seen from outside.
+
+mod conformance;
+mod edge;
+mod golden;
+mod heap;
+mod laws;
+mod model;
+mod permutation;
+mod world;
+
+/// Runs a future to its end.
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}

@@ -1,0 +1,156 @@
+use core::slice::from_ref;
+use core::time::Duration;
+
+use netid::{BindError, ClaimError, ClaimState, ClaimStore, NetId, Obstacle, Owner, Taken};
+
+use super::{NOW, SECOND, keys, name, no_cooldown, owner, port};
+
+/// The refusal, or a panic that says what came instead.
+async fn refused<S: ClaimStore>(store: &S, owner: &Owner, keys: &[netid::ClaimKey]) -> Taken {
+    match store.claim(owner, keys, NOW).await {
+        Err(ClaimError::Taken(taken)) => taken,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(super) async fn gives_claims_in_order<S: ClaimStore>(store: S) {
+    let batch = [
+        port(22001),
+        name("web"),
+        netid::ClaimKey::id(NetId::new(7)),
+        netid::ClaimKey::address([10, 0, 0, 1].into()),
+    ];
+    let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
+    assert_eq!(keys(&claims), batch);
+    for claim in claims {
+        assert_eq!(claim.owner, owner("a"));
+        assert_eq!((claim.state, claim.since), (ClaimState::Pending, NOW));
+        assert_eq!(store.get(&claim.key).await.unwrap(), Some(claim));
+    }
+}
+
+pub(super) async fn is_all_or_none<S: ClaimStore>(store: S) {
+    store.claim(&owner("a"), &[name("b")], NOW).await.unwrap();
+    for batch in [
+        [name("b"), name("c"), name("d")],
+        [name("a"), name("b"), name("c")],
+        [name("a"), name("0"), name("b")],
+    ] {
+        refused(&store, &owner("b"), &batch).await;
+        assert_eq!(store.claims_of(&owner("b")).await.unwrap(), []);
+        for key in &batch {
+            let claim = store.get(key).await.unwrap();
+            assert!(claim.is_none_or(|claim| claim.owner == owner("a")), "{key}");
+        }
+    }
+}
+
+pub(super) async fn names_the_first_key_in_the_way<S: ClaimStore>(store: S) {
+    let held = store.claim(&owner("a"), &[name("a"), name("b")], NOW).await.unwrap();
+    let taken = refused(&store, &owner("b"), &[name("c"), name("b"), name("a")]).await;
+    assert_eq!(taken.key, name("b"));
+    assert_eq!(taken.obstacle, Obstacle::Held(held[1].clone()));
+}
+
+pub(super) async fn is_idempotent<S: ClaimStore>(store: S) {
+    let batch = [name("a"), port(1)];
+    let first = store.claim(&owner("a"), &batch, NOW).await.unwrap();
+    let again = store.claim(&owner("a"), &batch, NOW + SECOND).await;
+    assert_eq!(again.unwrap(), first);
+    store.bind(&first).await.unwrap();
+    let bound = store.claim(&owner("a"), &batch, NOW + SECOND).await.unwrap();
+    assert!(bound.iter().all(|claim| claim.state == ClaimState::Bound));
+    assert!(bound.iter().zip(&first).all(|(now, then)| now.is_same(then)));
+}
+
+pub(super) async fn extends_what_is_held<S: ClaimStore>(store: S) {
+    let first = store.claim(&owner("a"), &[name("a")], NOW).await.unwrap();
+    let batch = [name("b"), name("a")];
+    let both = store.claim(&owner("a"), &batch, NOW + SECOND).await.unwrap();
+    assert_eq!(both[1], first[0]);
+    assert_eq!(both[0].since, NOW + SECOND);
+}
+
+pub(super) async fn takes_a_key_named_twice<S: ClaimStore>(store: S) {
+    let batch = [name("a"), name("b"), name("a")];
+    let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
+    assert_eq!(keys(&claims), batch);
+    assert_eq!(claims[0], claims[2]);
+    assert_eq!(store.claims_of(&owner("a")).await.unwrap().len(), 2);
+}
+
+pub(super) async fn takes_no_keys<S: ClaimStore>(store: S) {
+    assert_eq!(store.claim(&owner("a"), &[], NOW).await.unwrap(), []);
+    store.bind(&[]).await.unwrap();
+    let released = store.release(&[], no_cooldown, NOW).await;
+    assert_eq!(released.unwrap(), []);
+}
+
+pub(super) async fn goes_by_uid_alone<S: ClaimStore>(store: S) {
+    let (before, after) =
+        (Owner::new("vm", "before", "u").unwrap(), Owner::new("network", "after", "u").unwrap());
+    let first = store.claim(&before, &[name("a")], NOW).await.unwrap();
+    assert_eq!(store.claim(&after, &[name("a")], NOW).await.unwrap(), first);
+    assert_eq!(store.claims_of(&after).await.unwrap(), first);
+
+    let namesake = Owner::new("vm", "before", "v").unwrap();
+    refused(&store, &namesake, &[name("a")]).await;
+    assert_eq!(store.claims_of(&namesake).await.unwrap(), []);
+}
+
+pub(super) async fn keeps_owners_of_any_content<S: ClaimStore>(store: S) {
+    let long = "ü".repeat(Owner::MAX_LEN / 2);
+    let texts = ["/", "a/", "a", "a/b", "\0", "\n", " ", "\u{202e}%d", "..", &long];
+    for (at, uid) in texts.into_iter().enumerate() {
+        let owner = Owner::new(uid, uid, uid).unwrap();
+        let key = name(&at.to_string());
+        store.claim(&owner, from_ref(&key), NOW).await.unwrap();
+        let claim = store.get(&key).await.unwrap().unwrap();
+        assert_eq!(claim.owner, owner);
+    }
+    for (at, uid) in texts.into_iter().enumerate() {
+        let owner = Owner::new("vm", "", uid).unwrap();
+        let claims = store.claims_of(&owner).await.unwrap();
+        assert_eq!(keys(&claims), [name(&at.to_string())], "{uid:?}");
+    }
+}
+
+pub(super) async fn binds_all_or_none<S: ClaimStore>(store: S) {
+    let batch = [name("a"), name("b")];
+    let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
+    let gone = store.release(&claims[1..], no_cooldown, NOW).await.unwrap();
+    assert_eq!(gone.len(), 1);
+    match store.bind(&claims).await {
+        Err(BindError::Lost { key, holder: None }) => assert_eq!(key, name("b")),
+        other => panic!("{other:?}"),
+    }
+    let left = store.get(&name("a")).await.unwrap().unwrap();
+    assert_eq!(left.state, ClaimState::Pending);
+}
+
+pub(super) async fn binds_again<S: ClaimStore>(store: S) {
+    let claims = store.claim(&owner("a"), &[name("a")], NOW).await.unwrap();
+    for _ in 0..2 {
+        store.bind(&claims).await.unwrap();
+        let bound = store.get(&name("a")).await.unwrap().unwrap();
+        assert_eq!(bound, claims[0].clone().with_state(ClaimState::Bound));
+    }
+    // The copy from before the binding is still the proof.
+    let released = store.release(&claims, no_cooldown, NOW).await.unwrap();
+    assert!(released[0].1.is_released());
+}
+
+pub(super) async fn does_not_bind_a_later_claim<S: ClaimStore>(store: S) {
+    let first = store.claim(&owner("a"), &[name("a")], NOW).await.unwrap();
+    let released = store.release(&first, |_| Duration::ZERO, NOW).await;
+    assert!(released.unwrap()[0].1.is_released());
+    for uid in ["a", "b"] {
+        let later = store.claim(&owner(uid), &[name("a")], NOW).await.unwrap();
+        match store.bind(&first).await {
+            Err(BindError::Lost { holder, .. }) => assert_eq!(holder.as_ref(), Some(&later[0])),
+            other => panic!("{other:?}"),
+        }
+        let released = store.release(&later, no_cooldown, NOW).await.unwrap();
+        assert!(released[0].1.is_released());
+    }
+}

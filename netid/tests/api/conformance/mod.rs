@@ -1,0 +1,64 @@
+//! What every store promises, checked through the trait alone. A store is added by one line below.
+
+mod claiming;
+mod listing;
+mod releasing;
+
+use core::time::Duration;
+
+use netid::{Claim, ClaimKey, Owner, Protocol, ReleaseOutcome};
+
+/// Makes a module of tests, each with a fresh store.
+macro_rules! conformance {
+    ($store:ident, $new:expr) => {
+        conformance!($store, $new;
+            claiming: gives_claims_in_order, is_all_or_none, names_the_first_key_in_the_way,
+                is_idempotent, extends_what_is_held, takes_a_key_named_twice, takes_no_keys,
+                goes_by_uid_alone, keeps_owners_of_any_content, binds_all_or_none, binds_again,
+                does_not_bind_a_later_claim;
+            releasing: goes_by_proof, refuses_a_stale_generation, reports_each_claim,
+                raises_generations, cools_until_the_deadline, lets_the_last_owner_return,
+                cools_for_ever, cools_each_key_as_told, releases_everything_of_an_owner;
+            listing: finds_by_prefix_in_order, pages, hides_cooling_keys, lists_by_owner;
+        );
+    };
+    ($store:ident, $new:expr; $($group:ident: $($check:ident),*;)*) => {
+        mod $store {
+            $(mod $group {$(
+                #[test]
+                fn $check() {
+                    crate::block_on(crate::conformance::$group::$check($new));
+                }
+            )*})*
+        }
+    };
+}
+
+conformance!(memory, netid::MemoryStore::new());
+
+const NOW: Duration = Duration::from_secs(1_700_000_000);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn owner(uid: &str) -> Owner {
+    Owner::new("vm", &format!("name of {uid}"), uid).unwrap()
+}
+
+fn name(name: &str) -> ClaimKey {
+    ClaimKey::name(name).unwrap()
+}
+
+fn port(port: u16) -> ClaimKey {
+    ClaimKey::port(Protocol::Tcp, port)
+}
+
+const fn no_cooldown(_: &ClaimKey) -> Duration {
+    Duration::ZERO
+}
+
+fn keys(claims: &[Claim]) -> Vec<ClaimKey> {
+    claims.iter().map(|claim| claim.key.clone()).collect()
+}
+
+fn outcomes(released: Vec<(ClaimKey, ReleaseOutcome)>) -> Vec<ReleaseOutcome> {
+    released.into_iter().map(|(_, outcome)| outcome).collect()
+}
