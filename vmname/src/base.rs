@@ -1,7 +1,7 @@
 //! Base names.
 
 use crate::rules::{BASE_MAX, check_base};
-use crate::sanitize::{Fold, prefixed};
+use crate::sanitize::{fold, prefixed};
 use crate::text::{Inline, key_traits};
 use crate::{NameError, Suffix, VmName};
 use core::str::FromStr;
@@ -31,7 +31,7 @@ use core::str::FromStr;
 /// ```
 pub fn validate(text: &str) -> Result<BaseName, NameError> {
     match check_base(text) {
-        Ok(text) => Ok(BaseName { text }),
+        Ok(()) => Ok(BaseName { text: Inline::copy(text.as_bytes()) }),
         Err(rule) => Err(NameError::new(rule, text, BaseName::nearest(text))),
     }
 }
@@ -68,7 +68,7 @@ impl BaseName {
     #[must_use]
     pub const fn from_static(text: &'static str) -> Self {
         match check_base(text) {
-            Ok(text) => Self { text },
+            Ok(()) => Self { text: Inline::copy(text.as_bytes()) },
             #[expect(clippy::panic, reason = "documented, for literals")]
             Err(rule) => panic!("{}", rule.as_str()),
         }
@@ -89,13 +89,8 @@ impl BaseName {
     /// ```
     #[must_use]
     pub const fn nearest(raw: &str) -> Self {
-        if let Some(text) = Fold::<BASE_MAX>::new().feed(raw).finish()
-            && let Ok(text) = check_base(text.as_str())
-        {
-            Self { text }
-        } else {
-            Self { text: prefixed(raw) }
-        }
+        let text = fold(raw);
+        if check_base(text.as_str()).is_ok() { Self { text } } else { Self { text: prefixed(raw) } }
     }
 
     /// This name with a suffix behind it, separated by a hyphen: at most 51 characters.

@@ -108,6 +108,10 @@ impl Namer {
     /// Dropping the future while `ask` runs leaves the fate of that one name unknown, as
     /// [`ClaimError::Failed`] does.
     ///
+    /// For a future that is `Send`, as runtimes with several threads ask for, let the closure own
+    /// what it uses (`async move`, with an `Arc` of the store): the compiler does not see yet that
+    /// one which borrows would do. The source of randomness has to be `Send` too.
+    ///
     /// # Errors
     ///
     /// As for [`claim`](Self::claim).
@@ -191,6 +195,8 @@ pub fn claim<T, E>(
 }
 
 /// As [`claim`], with an asynchronous closure.
+///
+/// The future is `Send` if the closure owns what it uses, see [`Namer::claim_async`].
 ///
 /// # Errors
 ///

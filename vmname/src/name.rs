@@ -1,7 +1,7 @@
 //! Whole names.
 
 use crate::rules::{BASE_MAX, LABEL_MAX, check_name};
-use crate::sanitize::{Fold, prefixed};
+use crate::sanitize::{fold, prefixed};
 use crate::text::{Inline, key_traits};
 use crate::{NameError, Suffix, Zone};
 use alloc::string::String;
@@ -44,7 +44,7 @@ impl VmName {
     /// The first [`Rule`](crate::Rule) that is broken, where, by which character, and a proposal.
     pub fn system(text: &str) -> Result<Self, NameError<Self>> {
         match check_name(text) {
-            Ok(text) => Ok(Self { text }),
+            Ok(()) => Ok(Self { text: Inline::copy(text.as_bytes()) }),
             Err(rule) => Err(NameError::new(rule, text, Self::nearest(text))),
         }
     }
@@ -62,7 +62,7 @@ impl VmName {
     #[must_use]
     pub const fn from_static(text: &'static str) -> Self {
         match check_name(text) {
-            Ok(text) => Self { text },
+            Ok(()) => Self { text: Inline::copy(text.as_bytes()) },
             #[expect(clippy::panic, reason = "documented, for literals")]
             Err(rule) => panic!("{}", rule.as_str()),
         }
@@ -74,12 +74,13 @@ impl VmName {
         Self { text: Inline::copy(base.as_bytes()).join(b"-").join(suffix.as_bytes()) }
     }
 
-    fn nearest(refused: &str) -> Self {
-        Fold::<LABEL_MAX>::new()
-            .feed(refused)
-            .finish()
-            .and_then(|text| check_name(text.as_str()).ok())
-            .map_or_else(|| Self { text: prefixed(refused) }, |text| Self { text })
+    const fn nearest(refused: &str) -> Self {
+        let text = fold(refused);
+        if check_name(text.as_str()).is_ok() {
+            Self { text }
+        } else {
+            Self { text: prefixed(refused) }
+        }
     }
 
     /// The name as text.

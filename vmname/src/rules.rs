@@ -1,7 +1,5 @@
 //! The rules a name keeps, checked over bytes.
 
-use crate::text::Inline;
-
 /// The longest base name in bytes: a suffix still fits into a DNS label behind it.
 pub(crate) const BASE_MAX: usize = 40;
 
@@ -111,67 +109,65 @@ impl Rule {
     }
 }
 
-/// The rules of a base name; the text is stored if it keeps them.
-pub(crate) const fn check_base(text: &str) -> Result<Inline<BASE_MAX>, Rule> {
-    check_label(text)
+/// The rules of a base name.
+pub(crate) const fn check_base(text: &str) -> Result<(), Rule> {
+    check_label(text, BASE_MAX)
 }
 
 /// The rules of a whole name: those of a base name, longer, and no reserved word.
-pub(crate) const fn check_name(text: &str) -> Result<Inline<LABEL_MAX>, Rule> {
-    let label = check_label(text);
-    if label.is_ok() && is_reserved(text.as_bytes()) { Err(Rule::Reserved) } else { label }
+pub(crate) const fn check_name(text: &str) -> Result<(), Rule> {
+    match check_label(text, LABEL_MAX) {
+        Ok(()) if is_reserved(text.as_bytes()) => Err(Rule::Reserved),
+        checked => checked,
+    }
 }
 
-/// Reads at most `MAX` + 1 bytes.
-const fn check_label<const MAX: usize>(text: &str) -> Result<Inline<MAX>, Rule> {
+/// Reads at most `limit` bytes.
+#[inline]
+const fn check_label(text: &str, limit: usize) -> Result<(), Rule> {
     let text = text.as_bytes();
     match text {
         [] | [_] => return Err(Rule::TooShort),
         [b'a'..=b'z', ..] => {}
         _ => return Err(Rule::Start),
     }
-    let mut rest = text;
-    let mut position = 0;
-    let mut last = 0;
+    let (head, is_whole) = match text.split_at_checked(limit) {
+        Some((head, [_, ..])) => (head, false),
+        _ => (text, true),
+    };
+    let mut rest = head;
     while let [byte, tail @ ..] = rest {
-        position += 1;
-        if position > MAX {
-            return Err(Rule::TooLong { limit: MAX });
-        }
         if !matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-') {
-            return Err(Rule::Character { position });
+            return Err(Rule::Character { position: head.len() - tail.len() });
         }
-        last = *byte;
         rest = tail;
     }
-    if last == b'-' {
-        return Err(Rule::End { position });
+    match text {
+        _ if !is_whole => Err(Rule::TooLong { limit }),
+        [.., b'-'] => Err(Rule::End { position: text.len() }),
+        [_, _, b'-', b'-', ..] => Err(Rule::HyphenPair),
+        _ if is_uuid(text) => Err(Rule::Uuid),
+        _ => Ok(()),
     }
-    if matches!(text, [_, _, b'-', b'-', ..]) {
-        return Err(Rule::HyphenPair);
-    }
-    if is_uuid(text) {
-        return Err(Rule::Uuid);
-    }
-    Ok(Inline::copy(text))
 }
 
 /// Whether the text has the form 8-4-4-4-12 of hexadecimal digits (RFC 9562, section 4).
 const fn is_uuid(text: &[u8]) -> bool {
+    if text.len() != 36 {
+        return false;
+    }
     let mut rest = text;
-    let mut position = 0;
     while let [byte, tail @ ..] = rest {
-        let fits = match position {
+        let fits = match text.len() - rest.len() {
             8 | 13 | 18 | 23 => *byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         };
         if !fits {
             return false;
         }
-        position += 1;
         rest = tail;
     }
-    position == 36
+    true
 }
 
 const fn is_reserved(text: &[u8]) -> bool {

@@ -47,7 +47,9 @@ use crate::{BaseName, NameError, validate};
 /// assert_eq!(WEB, "web-server");
 /// ```
 pub const fn sanitize(raw: &str) -> Sanitized {
-    Sanitized::from_fold(Fold::new().feed(raw))
+    let mut fold = Fold::new();
+    fold.feed(raw);
+    Sanitized::from_fold(fold)
 }
 
 /// As [`sanitize`], with other scripts written in ASCII letters first.
@@ -65,13 +67,13 @@ pub const fn sanitize(raw: &str) -> Sanitized {
 #[cfg(feature = "deunicode")]
 pub fn transliterate(raw: &str) -> Sanitized {
     let mut fold = Fold::new();
-    for character in raw.chars() {
-        if fold.is_decided() {
-            break;
-        }
+    let mut characters = raw.chars();
+    while !fold.is_decided()
+        && let Some(character) = characters.next()
+    {
         match deunicode::deunicode_char(character) {
-            Some(ascii) => fold = fold.feed(ascii),
-            None => fold.gap(),
+            Some(ascii) => fold.feed(ascii),
+            None => fold.feed("-"),
         }
     }
     Sanitized::from_fold(fold)
@@ -95,11 +97,12 @@ pub struct Sanitized {
 }
 
 impl Sanitized {
-    const fn from_fold(fold: Fold<BASE_MAX>) -> Self {
-        match fold.finish() {
-            Some(text) => Self { text, is_fallback: false },
-            None => Self { text: Inline::copy(FALLBACK), is_fallback: true },
+    const fn from_fold(mut fold: Fold<BASE_MAX>) -> Self {
+        let is_fallback = fold.len == 0;
+        if is_fallback {
+            fold.feed("vm");
         }
+        Self { text: fold.finish(), is_fallback }
     }
 
     /// The sanitised text.
@@ -127,81 +130,131 @@ impl Sanitized {
 
 text_traits!(Sanitized);
 
-/// What stands in for a text of which nothing survives.
-const FALLBACK: &[u8] = b"vm";
+/// What is kept of a text, perhaps nothing.
+#[inline]
+pub(crate) const fn fold<const MAX: usize>(raw: &str) -> Inline<MAX> {
+    let mut fold = Fold::new();
+    fold.feed(raw);
+    fold.finish()
+}
 
-/// The nearest text to `refused` that keeps the rules of a label, reserved words aside.
-pub(crate) const fn prefixed<const MAX: usize>(refused: &str) -> Inline<MAX> {
-    match Fold::new().feed("vm-").feed(refused).finish() {
-        Some(text) => text,
-        None => Inline::copy(FALLBACK),
-    }
+/// What is kept of a text, with `vm-` before it.
+pub(crate) const fn prefixed<const MAX: usize>(raw: &str) -> Inline<MAX> {
+    let mut fold = Fold::new();
+    fold.feed("vm-");
+    fold.feed(raw);
+    fold.finish()
 }
 
 /// What is kept of the text so far, and whether a hyphen belongs before what is kept next.
 ///
 /// The hyphen is written with the character behind it only, so there is none to trim at the end.
-pub(crate) struct Fold<const MAX: usize> {
-    text: Inline<MAX>,
+struct Fold<const MAX: usize> {
+    bytes: [u8; MAX],
+    len: usize,
     gap: bool,
 }
 
 impl<const MAX: usize> Fold<MAX> {
-    pub(crate) const fn new() -> Self {
-        Self { text: Inline::new(), gap: false }
+    const fn new() -> Self {
+        Self { bytes: [0; MAX], len: 0, gap: false }
     }
 
-    pub(crate) const fn feed(mut self, raw: &str) -> Self {
+    /// Reads on until the text ends or nothing further can change the result.
+    ///
+    /// What is kept and what is not both come in runs, so each has a loop of its own; and the
+    /// length is a local variable, which beside a buffer indexed by it stays in a register only
+    /// then. Either takes a third of the time off.
+    #[inline]
+    const fn feed(&mut self, raw: &str) {
+        let Self { mut len, mut gap, .. } = *self;
         let mut rest = raw.as_bytes();
-        while !self.is_decided() {
-            rest = match rest {
-                [byte @ (b'a'..=b'z' | b'0'..=b'9'), tail @ ..] => {
-                    self.keep(*byte);
-                    tail
+        while len + (gap as usize) < MAX
+            && let [byte, tail @ ..] = rest
+        {
+            let (first, tail) = match (fold_byte(*byte), rest) {
+                // U+0130, in lower case i and a combining dot, which the second byte stands for.
+                (LEAD, [0xc4, 0xb0, ..]) => (b'i', tail),
+                // U+212A, the Kelvin sign, in lower case k.
+                (LEAD, [0xe2, 0x84, 0xaa, tail @ ..]) => (b'k', tail),
+                // Any other character, or the rest of one, leaves a hyphen if something follows.
+                (GAP | LEAD, _) => {
+                    gap = len > 0;
+                    rest = tail;
+                    continue;
                 }
-                [byte @ b'A'..=b'Z', tail @ ..] => {
-                    self.keep(byte.to_ascii_lowercase());
-                    tail
-                }
-                // U+0130 in UTF-8: lower-case i, combining dot above.
-                [0xc4, 0xb0, tail @ ..] => {
-                    self.keep(b'i');
-                    self.gap();
-                    tail
-                }
-                // U+212A in UTF-8: the Kelvin sign.
-                [0xe2, 0x84, 0xaa, tail @ ..] => {
-                    self.keep(b'k');
-                    tail
-                }
-                [_, tail @ ..] => {
-                    self.gap();
-                    tail
-                }
-                [] => break,
+                (first, _) => (first, tail),
             };
+            if gap {
+                len = put(&mut self.bytes, len, b'-');
+                gap = false;
+            }
+            len = put(&mut self.bytes, len, first);
+            rest = tail;
+            while len < MAX
+                && let [byte, tail @ ..] = rest
+                && let next @ b'0'.. = fold_byte(*byte)
+            {
+                len = put(&mut self.bytes, len, next);
+                rest = tail;
+            }
         }
-        self
+        (self.len, self.gap) = (len, gap);
     }
 
     /// Whether nothing further can change the result: there is no room left, or for a hyphen only.
+    #[cfg(feature = "deunicode")]
     const fn is_decided(&self) -> bool {
-        self.text.len() + self.gap as usize >= MAX
+        self.len + self.gap as usize >= MAX
     }
 
-    const fn keep(&mut self, byte: u8) {
-        if self.gap {
-            self.text.push(b'-');
-            self.gap = false;
+    const fn finish(self) -> Inline<MAX> {
+        Inline::from_parts(self.bytes, self.len)
+    }
+}
+
+/// Stands for a byte that is not kept.
+const GAP: u8 = 0;
+
+/// Stands for a byte that is not kept, unless it leads one of two characters.
+const LEAD: u8 = 1;
+
+/// What each byte becomes. A table, as this is asked for every byte that is read.
+const FOLDED: [u8; 256] = {
+    let mut folded = [GAP; 256];
+    let mut byte = 0u8;
+    loop {
+        #[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
+        let slot = &mut folded[byte as usize];
+        *slot = match byte {
+            b'a'..=b'z' | b'0'..=b'9' => byte,
+            b'A'..=b'Z' => byte.to_ascii_lowercase(),
+            0xc4 | 0xe2 => LEAD,
+            _ => GAP,
+        };
+        if byte == u8::MAX {
+            break;
         }
-        self.text.push(byte);
+        byte += 1;
     }
+    folded
+};
 
-    const fn gap(&mut self) {
-        self.gap = self.text.len() > 0;
-    }
+#[inline]
+const fn fold_byte(byte: u8) -> u8 {
+    #[expect(clippy::indexing_slicing, reason = "there is an entry for every byte")]
+    FOLDED[byte as usize]
+}
 
-    pub(crate) const fn finish(self) -> Option<Inline<MAX>> {
-        if self.text.len() > 0 { Some(self.text) } else { None }
+/// Writes a byte where there is room for it, as the callers have made sure, and gives the new
+/// length.
+#[inline]
+const fn put<const MAX: usize>(bytes: &mut [u8; MAX], len: usize, byte: u8) -> usize {
+    match bytes.split_at_mut_checked(len) {
+        Some((_, [slot, ..])) => {
+            *slot = byte;
+            len + 1
+        }
+        _ => len,
     }
 }

@@ -79,9 +79,9 @@ impl TryFrom<&str> for Suffix {
 /// | suffix | combinations | even odds of a collision at | pairs among 10,000 |
 /// |---|---|---|---|
 /// | 4 of 16, [`HEX`](Self::HEX) | 65,536 | 302 names | 763 |
-/// | 4 of 27 | 531,441 | 858 names | 94 |
+/// | 4 of 27 | 531,441 | 859 names | 94 |
 /// | 5 of 16 | 1,048,576 | 1,206 names | 48 |
-/// | 5 of 27, [`VOWELLESS`](Self::VOWELLESS) | 14,348,907 | 4,460 names | 3.5 |
+/// | 5 of 27, [`VOWELLESS`](Self::VOWELLESS) | 14,348,907 | 4,461 names | 3.5 |
 ///
 /// A collision within the scope of uniqueness costs a further attempt of the claim, no more; one
 /// between two scopes is seen by nobody but DNS (see [`Scope`](crate::Scope)). Hexadecimal suffixes

@@ -12,8 +12,12 @@ pub(crate) struct Inline<const N: usize> {
 
 impl<const N: usize> Inline<N> {
     pub(crate) const fn new() -> Self {
-        const { assert!(N <= u8::MAX as usize) };
         Self { bytes: [0; N], len: 0 }
+    }
+
+    /// The first `len` bytes of `bytes`, which are ASCII and all there is but zeros.
+    pub(crate) const fn from_parts(bytes: [u8; N], len: usize) -> Self {
+        Self { bytes, len: narrow(len) }
     }
 
     /// The whole of `text`, which the caller has checked to be ASCII of at most `N` bytes.
@@ -21,12 +25,13 @@ impl<const N: usize> Inline<N> {
         Self::new().join(text)
     }
 
-    /// This text with `text` behind it; what does not fit is left out.
+    /// This text with `text` behind it, for which the caller has made sure that there is room.
     pub(crate) const fn join(mut self, text: &[u8]) -> Self {
-        let mut rest = text;
-        while let [byte, tail @ ..] = rest {
-            self.push(*byte);
-            rest = tail;
+        if let Some((_, free)) = self.bytes.split_at_mut_checked(self.len as usize)
+            && let Some((target, _)) = free.split_at_mut_checked(text.len())
+        {
+            target.copy_from_slice(text);
+            self.len += narrow(text.len());
         }
         self
     }
@@ -56,6 +61,13 @@ impl<const N: usize> Inline<N> {
             Err(_) => unreachable!(),
         }
     }
+}
+
+/// A length as it is stored.
+#[expect(clippy::cast_possible_truncation, reason = "no text is longer than 63 bytes")]
+const fn narrow(len: usize) -> u8 {
+    debug_assert!(len <= u8::MAX as usize);
+    len as u8
 }
 
 /// The traits by which a type that holds an [`Inline`] in a field called `text` reads as a string.
