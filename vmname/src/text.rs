@@ -72,7 +72,7 @@ const fn narrow(len: usize) -> u8 {
 
 /// The traits by which a type that holds an [`Inline`] in a field called `text` reads as a string.
 macro_rules! text_traits {
-    ($($name:ident),+) => {$(
+    ($name:ident) => {
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
                 self.as_str()
@@ -102,12 +102,12 @@ macro_rules! text_traits {
                 self.as_str() == *other
             }
         }
-    )+};
+    };
 }
 
 /// As [`text_traits`], for names that serve as keys: a map of them can be asked with a `&str`.
 macro_rules! key_traits {
-    ($($name:ident),+) => {$(
+    ($name:ident) => {
         crate::text::text_traits!($name);
 
         impl core::borrow::Borrow<str> for $name {
@@ -121,7 +121,7 @@ macro_rules! key_traits {
                 self.as_str().hash(state);
             }
         }
-    )+};
+    };
 }
 
 pub(crate) use {key_traits, text_traits};

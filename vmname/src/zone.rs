@@ -94,7 +94,7 @@ impl TryFrom<&str> for Zone {
 #[non_exhaustive]
 pub enum ZoneError {
     /// The zone leaves no room for a name.
-    #[error("the zone {zone:?} is too long: use at most {} characters", Zone::MAX_LEN)]
+    #[error("a zone of {} characters: use at most {}", zone.len(), Zone::MAX_LEN)]
     TooLong {
         /// The refused zone.
         zone: Box<str>,

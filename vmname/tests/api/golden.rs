@@ -173,6 +173,13 @@ fn collision_figures() {
     }
 }
 
+/// The figure in the documentation of `Namer`: four attempts, each taken with the same probability.
+#[test]
+fn exhaustion_figure() {
+    let taken: f64 = 10_000.0 / 65_536.0;
+    assert!((taken.powi(4).recip() - 1_845.0).abs() < 0.5);
+}
+
 #[test]
 fn names_in_constants() {
     const BASE: BaseName = BaseName::from_static("relay-us-east");
