@@ -41,9 +41,12 @@ impl NetId {
     /// # Ok::<(), macaddr::ParseError>(())
     /// ```
     pub const fn from_mac(mac: MacAddr6) -> Result<Self, MacError> {
-        match mac.into_array() {
-            [0xaa, 0xfc, id @ ..] => Ok(Self::new(u32::from_be_bytes(id))),
-            _ => Err(MacError { mac }),
+        let [a, b, id @ ..] = mac.into_array();
+        let [first, second] = Self::MAC_PREFIX;
+        if a == first && b == second {
+            Ok(Self::new(u32::from_be_bytes(id)))
+        } else {
+            Err(MacError { mac })
         }
     }
 }

@@ -31,7 +31,6 @@ pub struct VmId {
 
 impl VmId {
     const PREFIX: &str = "vm-";
-    const LEN: usize = 12;
 
     /// The id of a machine that holds a network id.
     #[must_use]
@@ -71,7 +70,7 @@ impl FromStr for VmId {
     #[expect(clippy::cast_possible_truncation, reason = "twelve digits are 32 and 16 bits")]
     fn from_str(text: &str) -> Result<Self, VmIdError> {
         text.strip_prefix(Self::PREFIX)
-            .filter(|digits| digits.len() == Self::LEN)
+            .filter(|digits| digits.len() == 12)
             .and_then(|digits| hex::decode(digits.as_bytes()))
             .map(|number| Self::new(NetId::new((number >> 16) as u32), number as u16))
             .ok_or_else(|| VmIdError { text: text.into() })

@@ -23,7 +23,7 @@ pub enum Obstacle {
     #[error("is held by {}", .0.owner)]
     Held(Claim),
     /// Somebody else released it, and its cooldown has not passed.
-    #[error("is in its cooldown until {} s after 1970", .until.as_secs())]
+    #[error("is in its cooldown until {until:?} after the Unix epoch")]
     Cooling {
         /// When it can be claimed again, since the Unix epoch.
         until: Duration,

@@ -25,9 +25,10 @@ use super::record::{Claim, ReleaseOutcome};
 ///
 /// ```text
 /// vacant ──claim──► pending ──bind──► bound
-///   ▲  ▲               │                │
-///   │  └──no cooldown──┴────release─────┤
-///   └───────deadline─── cooling ◄───────┘
+///   ▲                  └───────┬────────┘
+///   │                       release
+///   ├───── no cooldown ────────┤
+///   └── deadline ── cooling ◄──┘ ──claim by the same owner──► pending
 /// ```
 ///
 /// # Time
@@ -51,7 +52,8 @@ pub trait ClaimStore: Send + Sync {
     ///
     /// # Errors
     /// [`ClaimError::Taken`] when somebody else holds a key or released it too recently; the first
-    /// such key of the batch is named. Any other error is the store's: stop.
+    /// such key of the batch is named. Any other error is the store's: stop. A store whose transactions
+    /// are limited refuses a larger batch with an error of its own, rather than claim it in pieces.
     fn claim(
         &self,
         owner: &Owner,

@@ -33,7 +33,13 @@ use crate::vm_id::VmId;
 /// assert_eq!(NameScheme::UNDERSCORED.parse("vh_a1b2c3d4"), Some((Role::VethHost, id)));
 /// assert_eq!(NameScheme::UNDERSCORED.parse("veth12345678"), None);
 ///
-/// let prefixes = Prefixes { tap: "fc-", veth_host: "fch-", veth_namespace: "fcn-", bridge: "fcbr-", namespace: "fcns-" };
+/// let prefixes = Prefixes {
+///     tap: "fc-",
+///     veth_host: "fch-",
+///     veth_namespace: "fcn-",
+///     bridge: "fcbr-",
+///     namespace: "fcns-",
+/// };
 /// let scheme = NameScheme::<NetId>::new(prefixes)?;
 /// assert_eq!(scheme.name(Role::Tap, id).as_str(), "fc-a1b2c3d4");
 ///

@@ -8,9 +8,9 @@ use std::fmt::Debug;
 use std::sync::Mutex;
 
 use netid::{
-    AttemptsError, BindError, Claim, ClaimError, ClaimKey, ClaimStore, IdPermutation, MemoryStore,
-    NameScheme, NetId, Owner, OwnerError, OwnerField, RangePermutation, ReleaseOutcome, Role,
-    claim_with,
+    AttemptsError, BindError, Claim, ClaimError, ClaimKey, ClaimState, ClaimStore, Generation,
+    IdPermutation, MemoryStore, NameScheme, NetId, Owner, OwnerError, OwnerField, RangePermutation,
+    ReleaseOutcome, Role, claim_with,
 };
 
 use crate::block_on;
@@ -38,6 +38,18 @@ fn owners_have_limits() {
     let full = &long[1..];
     assert!(Owner::new(full, full, full).is_ok());
     assert!(Owner::new("k", "", "u").is_ok());
+}
+
+#[test]
+fn a_proof_is_key_uid_and_generation() {
+    let key = |name| ClaimKey::name(name).unwrap();
+    let claim =
+        |name, uid, generation| Claim::new(key(name), owner(uid), Generation::new(generation), NOW);
+    let proof = claim("a", "u", 1);
+    assert!(proof.is_same(&proof.clone().with_state(ClaimState::Bound)));
+    for other in [claim("b", "u", 1), claim("a", "v", 1), claim("a", "u", 2)] {
+        assert!(!proof.is_same(&other));
+    }
 }
 
 #[test]
@@ -206,6 +218,19 @@ fn only_taken_is_answered_by_another_batch() {
 }
 
 #[test]
+fn a_cooldown_says_when_it_ends() {
+    let store = MemoryStore::new();
+    let claims = block_on(store.claim(&owner("a"), &id(1), NOW)).unwrap();
+    let released = block_on(store.release(&claims, |_| NOW, NOW)).unwrap();
+    assert!(released[0].1.is_released());
+    let error = block_on(store.claim(&owner("b"), &id(1), NOW)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "id/00000001 is in its cooldown until 18s after the Unix epoch; claim another"
+    );
+}
+
+#[test]
 fn a_search_ends_with_what_was_in_the_way() {
     let store = MemoryStore::new();
     block_on(store.claim(&owner("a"), &id(1), NOW)).unwrap();
@@ -257,7 +282,10 @@ mod serialised {
         let claim = Claim::new(key, owner("u"), Generation::new(7), NOW);
         is(
             &claim.with_state(ClaimState::Bound),
-            r#"{"key":"name/web","owner":{"kind":"vm","name":"web","uid":"u"},"generation":7,"state":"bound","since":{"secs":9,"nanos":0}}"#,
+            concat!(
+                r#"{"key":"name/web","owner":{"kind":"vm","name":"web","uid":"u"},"#,
+                r#""generation":7,"state":"bound","since":{"secs":9,"nanos":0}}"#,
+            ),
         );
     }
 

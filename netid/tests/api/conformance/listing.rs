@@ -32,7 +32,7 @@ pub(super) async fn finds_by_prefix_in_order<S: ClaimStore>(store: S) {
 pub(super) async fn pages<S: ClaimStore>(store: S) {
     let batch: Vec<_> = (1..=10).map(port).collect();
     store.claim(&owner("a"), &batch, NOW).await.unwrap();
-    store.claim(&owner("a"), &[name("a")], NOW).await.unwrap();
+    store.claim(&owner("a"), &[name("a"), name("b")], NOW).await.unwrap();
     for limit in 1..=11 {
         let limit = NonZeroUsize::new(limit).unwrap();
         let (mut found, mut after) = (Vec::new(), None);
