@@ -15,7 +15,7 @@ pub(super) enum Mark {
 
 impl Mark {
     /// Whether a boot may begin with it, as far as a log shows.
-    const fn begins(self) -> bool {
+    pub(super) const fn begins(self) -> bool {
         !matches!(self, Self::Finished | Self::Ended)
     }
 

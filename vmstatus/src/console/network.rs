@@ -5,8 +5,10 @@ use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use macaddr::MacAddr6;
+use thiserror::Error;
 
 use super::device::{self, Class};
+use crate::Escaped;
 use crate::address::is_host_address;
 
 /// The guest's network as its console shows it: interfaces and default routes.
@@ -32,6 +34,13 @@ pub struct Interface {
     /// the colon left on the name, cloud-init calls every interface down.
     #[cfg_attr(feature = "serde", serde(skip))]
     up_is_sure: bool,
+}
+
+/// What stands in for an [`Ipv6`] is not an IPv6 address.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("`{text}` is not an IPv6 address; write it as in fe80::1%eth0/64")]
+pub struct Ipv6Error {
+    text: Escaped,
 }
 
 /// An IPv6 address as the console writes it, with its zone and prefix length if it has them.
@@ -246,11 +255,19 @@ impl fmt::Display for Ipv6 {
 }
 
 impl core::str::FromStr for Ipv6 {
-    type Err = core::net::AddrParseError;
+    type Err = Ipv6Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let addr = text.split(['%', '/']).next().unwrap_or_default().parse()?;
-        Ok(Self { addr, text: text.into() })
+        let (zoned, length) = text.split_once('/').unwrap_or((text, "128"));
+        let (addr, zone) = zoned.split_once('%').unwrap_or((zoned, "zone"));
+        let is_length = length.bytes().all(|byte| byte.is_ascii_digit())
+            && length.parse::<u8>().is_ok_and(|length| length <= 128);
+        let is_zone = !zone.is_empty() && zone.bytes().all(|byte| byte.is_ascii_graphic());
+        addr.parse()
+            .ok()
+            .filter(|_| is_length && is_zone)
+            .map(|addr| Self { addr, text: text.into() })
+            .ok_or_else(|| Ipv6Error { text: text.into() })
     }
 }
 

@@ -69,6 +69,11 @@ impl Reader {
     }
 
     fn read_row(&mut self, row: &str) {
+        // A line of version 0.6 has no table around it, so any user could print one later.
+        let settled = self.boot.login.is_some() || self.boot.marks.has(Mark::Finished);
+        if settled && !row.trim_start().starts_with(['|', '+']) {
+            return;
+        }
         if self.boot.tables.begins_table(row) {
             self.mark(Mark::Table);
         }
@@ -103,7 +108,7 @@ impl Reader {
     /// Notes how far the boot has come, or that another one has begun.
     fn mark(&mut self, mark: Mark) {
         // A log that has lost its head may show a table before any other sign of a boot.
-        let headless = self.boots == 0 && self.boot.network().is_some();
+        let headless = self.boots == 0 && mark.begins() && self.boot.network().is_some();
         let new_boot = headless || self.boot.marks.is_new_boot(mark);
         self.boots = self.boots.max(1).saturating_add(u32::from(new_boot));
         if new_boot {

@@ -196,8 +196,7 @@ impl Address {
         if cell.is_empty() || cell == "." {
             return Some(Self::None);
         }
-        let bare = cell.split('/').next().unwrap_or(cell);
-        match Ipv4Addr::from_str(bare) {
+        match Ipv4Addr::from_str(cell) {
             Ok(address) => Some(Self::V4(address)),
             Err(_) => cell.parse().ok().map(Self::V6),
         }
@@ -223,5 +222,5 @@ fn parse_rule<'a>(text: &str) -> Row<'a> {
 fn is_device_name(name: &str) -> bool {
     (1..=32).contains(&name.len())
         && name != "."
-        && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'?'))
 }

@@ -1,0 +1,13 @@
+//! The public interface: `golden` tables of input and answer, `edge` cases, `laws` over mutated
+//! input, a `model` of the status over all evidence, the founding `timeline`, and the `probe`.
+
+mod edge;
+mod fixtures;
+mod golden;
+mod laws;
+mod model;
+#[cfg(feature = "serde")]
+mod plain_data;
+#[cfg(feature = "probe")]
+mod probe;
+mod timeline;
