@@ -101,32 +101,24 @@ pub(crate) fn remove(
     backend: &mut dyn Backend,
     orders: &mut [(Plan, Progress)],
 ) -> Vec<Result<Applied, ApplyError>> {
-    let (plans, mut listeners): (Vec<_>, Vec<_>) =
+    let (plans, progress): (Vec<_>, Vec<_>) =
         orders.iter_mut().map(|(plan, progress)| (&*plan, progress)).unzip();
-    let mut errors: Vec<Vec<OpError>> = plans.iter().map(|_| Vec::new()).collect();
-    let mut report = |entry: &Entry<'_>, result: Result<(), OpError>| {
-        let Entry { plan, step, op } = *entry;
-        if let (Some(progress), Some(errors)) = (listeners.get_mut(plan), errors.get_mut(plan)) {
-            progress(if result.is_ok() { Step::Done(step, op) } else { Step::Failed(step, op) });
-            errors.extend(result.err());
-        }
-    };
+    let mut listeners = Listeners { errors: plans.iter().map(|_| Vec::new()).collect(), progress };
 
     // What a plan has before its devices is done before any device goes, what it has after them afterwards.
     let entries =
         |phase| plans.iter().enumerate().flat_map(move |(n, plan)| phase_of(n, plan, phase));
     for entry in entries(Phase::Before) {
-        let result = backend.execute(entry.op);
-        report(&entry, result);
+        listeners.one(backend, &entry);
     }
     let links: Vec<_> = entries(Phase::Links).collect();
+    links.iter().for_each(|entry| listeners.starting(entry));
     let tags: Vec<_> = links.iter().filter_map(|entry| deleted_link(entry.op)).collect();
     for (entry, result) in links.iter().zip(backend.delete_links(&tags)) {
-        report(entry, result);
+        listeners.ended(entry, result);
     }
     for entry in entries(Phase::After) {
-        let result = backend.execute(entry.op);
-        report(&entry, result);
+        listeners.one(backend, &entry);
     }
 
     let outcome = |(plan, errors): (&&Plan, Vec<OpError>)| {
@@ -137,7 +129,37 @@ pub(crate) fn remove(
             Err(ApplyError::Incomplete { steps, errors })
         }
     };
-    plans.iter().zip(errors).map(outcome).collect()
+    plans.iter().zip(listeners.errors).map(outcome).collect()
+}
+
+/// Who is told of the steps of several plans, and what went wrong in each.
+struct Listeners<'a> {
+    progress: Vec<&'a mut Progress>,
+    errors: Vec<Vec<OpError>>,
+}
+
+impl Listeners<'_> {
+    fn one(&mut self, backend: &mut dyn Backend, entry: &Entry<'_>) {
+        self.starting(entry);
+        let result = backend.execute(entry.op);
+        self.ended(entry, result);
+    }
+
+    fn starting(&mut self, entry: &Entry<'_>) {
+        if let Some(progress) = self.progress.get_mut(entry.plan) {
+            progress(Step::Starting(entry.step, entry.op));
+        }
+    }
+
+    fn ended(&mut self, entry: &Entry<'_>, result: Result<(), OpError>) {
+        let Entry { plan, step, op } = *entry;
+        if let Some(progress) = self.progress.get_mut(plan) {
+            progress(if result.is_ok() { Step::Done(step, op) } else { Step::Failed(step, op) });
+        }
+        if let Some(errors) = self.errors.get_mut(plan) {
+            errors.extend(result.err());
+        }
+    }
 }
 
 /// A step of one of several plans.

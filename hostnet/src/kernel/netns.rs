@@ -89,7 +89,7 @@ impl Netns {
         }
     }
 
-    /// Makes a namespace that outlives the process, under the name `ip netns` shows.
+    /// Makes a namespace that outlives the process, under the name `ip netns` shows, with `lo` up.
     ///
     /// # Errors
     /// When the name is taken, or the privileges (`CAP_SYS_ADMIN`) are missing.
@@ -105,6 +105,7 @@ impl Netns {
             let path = path.clone();
             move || {
                 unshare(CloneFlags::CLONE_NEWNET)?;
+                Self::bring_up_loopback().map_err(io::Error::other)?;
                 mount(Some(OWN), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
                 Ok(())
             }
@@ -151,6 +152,21 @@ impl Netns {
             .map_err(|errno| io_error(|| "enter the network namespace".to_owned())(errno.into()))
     }
 
+    /// Brings `lo` up in the calling thread's namespace, which is born with it down. Up already is success.
+    ///
+    /// Without it nothing in there reaches 127.0.0.1 or any of the namespace's own addresses.
+    ///
+    /// # Errors
+    /// When the privileges (`CAP_NET_ADMIN`) are missing.
+    pub fn bring_up_loopback() -> Result<(), NetnsError> {
+        let brought = Netlink::open(NETLINK_ROUTE).and_then(|mut netlink| {
+            link::set_state(&mut netlink, At::Name("lo"), State::Up).map_err(|refusal| {
+                io::Error::from_raw_os_error(refusal.errno().unwrap_or(Errno::EIO).number())
+            })
+        });
+        brought.map_err(io_error(|| "bring lo up".to_owned()))
+    }
+
     /// Whether both are the same namespace.
     ///
     /// # Errors
@@ -165,8 +181,8 @@ impl Netns {
     /// Moves the calling thread into a new namespace of its own, in which nothing but `lo` is up.
     pub(super) fn unshare_thread() -> Result<(), NetnsError> {
         let made = unshare(CloneFlags::CLONE_NEWNET).map_err(io::Error::from);
-        made.and_then(|()| loopback_up())
-            .map_err(io_error(|| "make a network namespace".to_owned()))
+        made.map_err(io_error(|| "make a network namespace".to_owned()))?;
+        Self::bring_up_loopback()
     }
 }
 
@@ -174,13 +190,6 @@ impl AsFd for Netns {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.0.as_fd()
     }
-}
-
-pub(super) fn loopback_up() -> io::Result<()> {
-    let mut netlink = Netlink::open(NETLINK_ROUTE)?;
-    link::set_state(&mut netlink, At::Name("lo"), State::Up).map_err(|refusal| {
-        io::Error::from_raw_os_error(refusal.errno().unwrap_or(Errno::EIO).number())
-    })
 }
 
 /// Runs something that changes its thread's namespace on a thread that ends with it.

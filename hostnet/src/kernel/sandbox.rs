@@ -1,6 +1,6 @@
 //! A world of one's own, without privileges: for examples, tests and users' own tests.
 
-use super::netns::{Netns, NetnsError, loopback_up};
+use super::netns::{Netns, NetnsError};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -90,7 +90,7 @@ impl Sandbox {
             Err(_) => {}
         }
         hide_named_namespaces()?;
-        loopback_up().map_err(|source| SandboxError::Io { doing: "bring up lo", source })?;
+        Netns::bring_up_loopback()?;
         let sandbox = Self { outside };
         if sandbox.netns()?.is_same(&sandbox.outside)? {
             return Err(SandboxError::Io {
