@@ -176,6 +176,12 @@ fn refusal(errno: Errno) -> SandboxError {
             "run it as root, or allow them: sudo sysctl user.max_user_namespaces=10000",
         );
     }
+    if errno == Errno::ENOSPC {
+        return forbidden(
+            "the limit user.max_user_namespaces is reached",
+            "run it as root, or raise the limit: sudo sysctl user.max_user_namespaces=10000",
+        );
+    }
     SandboxError::Forbidden {
         reason: io::Error::from(errno).to_string(),
         way_out: "run it as root; in a container, allow `unshare` (Docker: --security-opt seccomp=unconfined)",

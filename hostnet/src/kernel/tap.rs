@@ -86,7 +86,7 @@ impl NewTap {
             .map(Self)
             .map_err(|error| {
                 let errno = error.raw_os_error().map_or(Errno::EIO, Errno::new);
-                OpError::new("open /dev/net/tun", Cause::Tun { errno })
+                OpError::new("make or open a TAP", Cause::Tun { errno })
             })
     }
 }
