@@ -22,6 +22,7 @@ mod trouble;
 
 pub use boot::{Boot, CloudInit};
 pub use host_key::HostKey;
+pub use needles::Interest;
 pub use network::{Interface, Ipv6, Ipv6Error, Network, Primary};
 pub use scanner::Scanner;
 pub use trouble::{Trouble, TroubleKind};

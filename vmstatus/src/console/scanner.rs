@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 
 use super::boot::Boot;
 use super::clean::clean;
-use super::needles::Needles;
+use super::needles::{Interest, Needles};
 use super::reader::Reader;
 
 /// Longest piece of a line that is read; what follows is skipped.
@@ -50,12 +50,19 @@ impl Scanner {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            needles: Needles::new(),
+            needles: Needles::new(Interest::Everything),
             reader: Reader::new(),
             offset: 0,
             pending: Vec::new(),
             buffer: Vec::new(),
         }
+    }
+
+    /// Looks for less than everything.
+    #[must_use]
+    pub fn with_interest(mut self, interest: Interest) -> Self {
+        self.needles = Needles::new(interest);
+        self
     }
 
     /// Takes the next bytes of the log.
@@ -123,11 +130,11 @@ impl Scanner {
 
     /// Reads the lines of a block that may say something. All of its lines have ended.
     fn scan(&mut self, block: &[u8]) {
-        let hides = hides_text(block);
+        let may_miss = self.needles.may_miss(block);
         let mut rest = block;
         while !rest.is_empty() {
             // Where control bytes may hide a needle, every line is looked at.
-            let found = if hides { Some(0) } else { self.needles.find(rest) };
+            let found = if may_miss { Some(0) } else { self.needles.find(rest) };
             let Some(found) = found else { return };
             let (before, after) = rest.split_at(found);
             let from =
@@ -142,12 +149,12 @@ impl Scanner {
     /// Reads one line. What it says depends on the line alone, not on how it came here.
     fn read(&mut self, line: &[u8]) {
         let line = line.get(..MAX_LINE).unwrap_or(line);
-        let hides = hides_text(line);
-        if !hides && self.needles.find(line).is_none() {
+        let may_miss = self.needles.may_miss(line);
+        if !may_miss && self.needles.find(line).is_none() {
             return;
         }
         clean(line, &mut self.buffer);
-        if !hides || self.needles.find(&self.buffer).is_some() {
+        if !may_miss || self.needles.find(&self.buffer).is_some() {
             self.reader.read(text(&self.buffer));
         }
     }
@@ -166,11 +173,6 @@ fn split_block(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end =
         memchr::memrchr2(b'\n', b'\r', within).or_else(|| memchr::memchr2(b'\n', b'\r', bytes))?;
     Some(bytes.split_at(end.saturating_add(1)))
-}
-
-/// Whether bytes that no terminal shows may stand inside the words of the text.
-fn hides_text(bytes: &[u8]) -> bool {
-    memchr::memchr2(0, 0x1b, bytes).is_some()
 }
 
 /// A clean line is ASCII.
