@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -55,21 +56,14 @@ pub enum Interest {
 pub(super) enum Needles {
     /// All of them at once. Without a vectorised search (`None`) every line is read.
     All(Option<Arc<packed::Searcher>>),
-    Table(Finder<'static>),
+    Table(Box<Finder<'static>>),
 }
 
 impl Needles {
     pub(super) fn new(interest: Interest) -> Self {
         match interest {
-            Interest::Everything => {
-                let packed = packed::Config::new()
-                    .match_kind(packed::MatchKind::LeftmostFirst)
-                    .builder()
-                    .extend(NEEDLES)
-                    .build();
-                Self::All(packed.map(Arc::new))
-            }
-            Interest::Tables => Self::Table(Finder::new(TABLE_NEEDLE)),
+            Interest::Everything => Self::All(shared()),
+            Interest::Tables => Self::Table(Box::new(Finder::new(TABLE_NEEDLE))),
         }
     }
 
@@ -89,6 +83,28 @@ impl Needles {
             Self::Table(_) => false,
         }
     }
+}
+
+/// The search for all needles, made once for all scanners of a process.
+#[cfg(feature = "std")]
+fn shared() -> Option<Arc<packed::Searcher>> {
+    static SHARED: std::sync::OnceLock<Option<Arc<packed::Searcher>>> = std::sync::OnceLock::new();
+    SHARED.get_or_init(build).clone()
+}
+
+/// Without `std` there is nothing to share it by, so every scanner has its own.
+#[cfg(not(feature = "std"))]
+fn shared() -> Option<Arc<packed::Searcher>> {
+    build()
+}
+
+fn build() -> Option<Arc<packed::Searcher>> {
+    packed::Config::new()
+        .match_kind(packed::MatchKind::LeftmostFirst)
+        .builder()
+        .extend(NEEDLES)
+        .build()
+        .map(Arc::new)
 }
 
 impl fmt::Debug for Needles {

@@ -117,8 +117,9 @@ impl Neighbour {
         self
     }
 
-    pub(super) const fn read(ip: IpAddr, mac: Option<MacAddr6>, state: NeighbourState) -> Self {
-        match mac {
+    /// As a table has it; a MAC of zeros stands for none.
+    pub(super) fn read(ip: IpAddr, mac: Option<MacAddr6>, state: NeighbourState) -> Self {
+        match mac.filter(|mac| !mac.is_nil()) {
             Some(mac) => Self::new(ip, mac, state),
             None if state.is_usable() => Self::incomplete(ip),
             None => Self { ip, mac: None, interface: None, state },

@@ -16,7 +16,7 @@ pub(super) fn parse_line(ip: IpAddr, rest: &str, above: Option<&str>) -> Option<
         return parse_proc(ip, words);
     }
     if let (Some(mac), true) = (parse_mac(first.as_bytes()), first.contains('-')) {
-        let entry = Neighbour::new(ip, mac, NeighbourState::Unknown);
+        let entry = Neighbour::read(ip, Some(mac), NeighbourState::Unknown);
         return Some(match above {
             Some(interface) => entry.with_interface(interface),
             None => entry,

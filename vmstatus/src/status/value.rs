@@ -13,7 +13,7 @@ use crate::{Generation, SshBanner};
 ///
 /// A `Running` cannot be made by hand; only evidence gives one (see [`Running`]):
 ///
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// use vmstatus::{Running, Status};
 ///
 /// let status = Status::Running(Running { address: todo!(), answer: todo!() });

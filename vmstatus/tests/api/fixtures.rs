@@ -176,6 +176,7 @@ pub(crate) const ARP_WINDOWS: &str = "\r
 Schnittstelle: 192.0.2.100 --- 0xb\r
   Internetadresse       Physische Adresse     Typ\r
   192.0.2.1             52-54-00-00-00-01     dynamisch \r
+  192.0.2.31            00-00-00-00-00-00     ung\u{fc}ltig\r
   192.0.2.255           ff-ff-ff-ff-ff-ff     statisch  \r
 \r
 Schnittstelle: 198.51.100.1 --- 0x1f\r

@@ -121,7 +121,7 @@ fn entries(table: &str) -> Vec<String> {
     neighbour::parse(table.as_bytes())
         .iter()
         .map(|entry| {
-            let mac = entry.mac().map_or("-".into(), |mac| mac.to_string().to_lowercase());
+            let mac = entry.mac().map_or_else(|| "-".into(), |mac| mac.to_string().to_lowercase());
             format!("{} {mac} {} {}", entry.ip(), entry.interface().unwrap_or("-"), entry.state())
         })
         .collect()
@@ -184,6 +184,7 @@ fn neighbour_tables_of_all_systems() {
         entries(ARP_WINDOWS),
         [
             "192.0.2.1 52:54:00:00:00:01 192.0.2.100 unknown",
+            "192.0.2.31 - 192.0.2.100 incomplete",
             "192.0.2.255 ff:ff:ff:ff:ff:ff 192.0.2.100 unknown",
             "198.51.100.7 52:54:00:00:00:07 198.51.100.1 unknown",
         ]
@@ -215,7 +216,7 @@ fn leases(file: &str) -> Vec<String> {
     lease::parse(file.as_bytes())
         .iter()
         .map(|lease| {
-            let mac = lease.mac().map_or("-".into(), |mac| mac.to_string().to_lowercase());
+            let mac = lease.mac().map_or_else(|| "-".into(), |mac| mac.to_string().to_lowercase());
             let expiry = match lease.expiry() {
                 Expiry::Unknown => "?".into(),
                 Expiry::Never => "never".into(),

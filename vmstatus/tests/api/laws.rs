@@ -118,7 +118,7 @@ proptest! {
         let mut scanner = Scanner::new();
         scanner.push(&log);
         let boot = scanner.boot();
-        for interface in boot.network().map(|network| network.interfaces()).unwrap_or_default() {
+        for interface in boot.network().map(vmstatus::console::Network::interfaces).unwrap_or_default() {
             prop_assert!(text.contains(interface.name()));
             for ip in interface.ipv4() {
                 prop_assert!(text.contains(&ip.to_string()), "{} not in {}", ip, text);
@@ -174,8 +174,8 @@ proptest! {
         software in "[!-~]{1,30}",
         cut in any::<prop::sample::Index>(),
     ) {
-        let before: String =
-            before.iter().filter(|line| !line.starts_with("SSH-")).map(|line| format!("{line}\r\n")).collect();
+        let lines = before.iter().filter(|line| !line.starts_with("SSH-"));
+        let before = lines.fold(String::new(), |text, line| text + line + "\r\n");
         let sent = format!("{before}SSH-2.0-{software}\r\nrest");
         let whole = SshBanner::find(sent.as_bytes()).unwrap();
         prop_assert_eq!(whole.as_ref().unwrap().software(), software);

@@ -161,7 +161,7 @@ async fn banners_are_read_within_their_deadline() {
 #[tokio::test]
 async fn names_are_asked_of_the_system() {
     let found = resolve_name("localhost", 9 * SECOND).await.unwrap();
-    assert!(found.iter().all(|ip| ip.is_loopback()));
+    assert!(found.iter().all(std::net::Ipv4Addr::is_loopback));
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ impl World {
         }
     }
 
-    fn begin(&mut self) {
+    const fn begin(&mut self) {
         self.process = Process::Alive;
         self.start += 1;
     }
@@ -80,7 +80,7 @@ impl World {
         self.neighbours = vec![Neighbour::new(ADDRESS.into(), mac, state)];
     }
 
-    fn generation(&self) -> Generation {
+    const fn generation(&self) -> Generation {
         Generation::new(self.start, self.scanner.boots())
     }
 
@@ -131,12 +131,12 @@ impl World {
         core::mem::take(&mut self.seen)
     }
 
-    fn status(&self) -> &str {
+    const fn status(&self) -> &str {
         self.machine.status().as_str()
     }
 }
 
-fn time(second: u64) -> Duration {
+const fn time(second: u64) -> Duration {
     Duration::from_secs(1_700_000_000 + second)
 }
 
