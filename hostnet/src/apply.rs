@@ -112,7 +112,9 @@ pub(crate) fn remove(
         listeners.one(backend, &entry);
     }
     let links: Vec<_> = entries(Phase::Links).collect();
-    links.iter().for_each(|entry| listeners.starting(entry));
+    for entry in &links {
+        listeners.starting(entry);
+    }
     let tags: Vec<_> = links.iter().filter_map(|entry| deleted_link(entry.op)).collect();
     for (entry, result) in links.iter().zip(backend.delete_links(&tags)) {
         listeners.ended(entry, result);

@@ -29,7 +29,7 @@
 use crate::backend::{Backend, Neighbour, Scope};
 use crate::error::{Cause, Errno, OpError};
 use crate::firewall::{Element, TableName};
-use crate::observed::{Coverage, Link, Observed, Table};
+use crate::observed::{Coverage, Link, LinkAddress, Observed, Table};
 use crate::op::{LinkChange, Op};
 use crate::spec::{DeviceName, Family, Owner};
 use crate::tag::{Tag, birth_group};
@@ -204,10 +204,10 @@ impl World {
             Op::SetLink { tag, change } => self.change(tag, change)?,
             Op::AddAddress { tag, address } => {
                 let link = self.tagged(tag)?;
-                if link.addresses.contains(address) {
+                if link.addresses.iter().any(|present| present.address == *address) {
                     return Err(Errno::EEXIST.into());
                 }
-                link.addresses.push(*address);
+                link.addresses.push(LinkAddress { address: *address, ours: true });
             }
             Op::RemoveAddress { tag, address } => self.remove_address(tag, *address),
             Op::AddElement { table, element, tag } => self.add_element(table, element, tag)?,
@@ -310,7 +310,7 @@ impl World {
 
     fn remove_address(&mut self, tag: &Tag, address: IpNet) {
         if let Ok(link) = self.tagged(tag) {
-            link.addresses.retain(|other| *other != address);
+            link.addresses.retain(|present| present.address != address);
         }
     }
 
@@ -321,7 +321,7 @@ impl World {
         tag: &Tag,
     ) -> Result<(), Cause> {
         let elements = self.state.tables.get_mut(table).ok_or(Errno::ENOENT)?;
-        match elements.iter().find(|(other, _)| other.same_key(element)) {
+        match elements.iter().find(|(other, _)| other.key_only() == element.key_only()) {
             Some((other, by)) if other == element && by == tag => {}
             Some((_, by)) => {
                 return Err(Cause::PortTaken { by: Some(by.to_string()) });

@@ -5,7 +5,7 @@ use crate::tag::Tag;
 use core::fmt;
 use core::num::NonZeroU16;
 use ipnet::IpNet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The name of an owner's nf_tables table, in the `inet` family: `hostnet-OWNER`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -119,16 +119,17 @@ impl Element {
         }
     }
 
-    /// Whether both have the same key in the same set, so that only one of them can be there.
-    #[must_use]
-    pub fn same_key(&self, other: &Self) -> bool {
-        match (self, other) {
-            (
-                Self::Forward { protocol, host_port, .. },
-                Self::Forward { protocol: other_protocol, host_port: other_port, .. },
-            ) => self.set() == other.set() && (protocol, host_port) == (other_protocol, other_port),
-            _ => self == other,
+    /// What is the same for all elements of which only one can be there: the set and the key in it.
+    pub(crate) fn key_only(&self) -> Self {
+        let mut key = self.clone();
+        if let Self::Forward { to, .. } = &mut key {
+            let nowhere: IpAddr = match to {
+                SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            *to = SocketAddr::new(nowhere, 0);
         }
+        key
     }
 
     /// Its key as `nft` writes it.

@@ -92,7 +92,7 @@ pub use firewall::{Element, TableName};
 pub use host::{EnsureError, Host, OpenError};
 #[cfg(target_os = "linux")]
 pub use kernel::{Netns, NetnsError, Sandbox, SandboxError, TapError, check_tun, open_tap};
-pub use observed::{Coverage, Link, Observed, Table};
+pub use observed::{Coverage, Link, LinkAddress, Observed, Table};
 pub use op::{LinkChange, Op};
 pub use plan::{
     Garbage, Orphan, Plan, PlanError, PlanKind, TeardownError, garbage, plan, teardown,

@@ -63,7 +63,18 @@ pub struct Link {
     /// When it was made, since the Unix epoch, if it is one of ours and says so.
     pub made: Option<Duration>,
     /// Its addresses.
-    pub addresses: Vec<IpNet>,
+    pub addresses: Vec<LinkAddress>,
+}
+
+/// An address of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct LinkAddress {
+    /// The address with its prefix length.
+    pub address: IpNet,
+    /// Whether it was given by this crate: it carries our number as its protocol (`IFA_PROTO`, Linux 5.18).
+    pub ours: bool,
 }
 
 /// Our nf_tables table.

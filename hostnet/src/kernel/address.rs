@@ -1,14 +1,20 @@
 use super::netlink::{Netlink, Refusal};
+use crate::observed::LinkAddress;
 use ipnet::IpNet;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
 use std::net::IpAddr;
+
+/// Our number in `IFA_PROTO`, which says who gave an address: the `h` of hostnet. The kernel itself uses 0 to 3, and
+/// ignores it before 5.18.
+const OURS: AddressProtocol = AddressProtocol::Other(b'h');
 
 /// Gives a device an address. An address that is there already is an error.
 pub(super) fn add(netlink: &mut Netlink, index: u32, address: IpNet) -> Result<(), Refusal> {
     let mut message = message(index, address);
+    message.attributes.push(AddressAttribute::Protocol(OURS));
     if let IpNet::V4(address) = address {
         message.attributes.push(AddressAttribute::Broadcast(address.broadcast()));
     }
@@ -24,7 +30,7 @@ pub(super) fn remove(netlink: &mut Netlink, index: u32, address: IpNet) -> Resul
 pub(super) fn list(
     netlink: &mut Netlink,
     index: Option<u32>,
-) -> Result<Vec<(u32, IpNet)>, Refusal> {
+) -> Result<Vec<(u32, LinkAddress)>, Refusal> {
     let mut request = AddressMessage::default();
     request.header.index = index.unwrap_or(0);
     let messages = netlink.dump(&RouteNetlinkMessage::GetAddress(request))?;
@@ -50,7 +56,7 @@ fn message(index: u32, address: IpNet) -> AddressMessage {
     message
 }
 
-fn parse(message: &AddressMessage) -> Option<(u32, IpNet)> {
+fn parse(message: &AddressMessage) -> Option<(u32, LinkAddress)> {
     let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| {
         message.attributes.iter().find_map(wanted)
     };
@@ -66,5 +72,8 @@ fn parse(message: &AddressMessage) -> Option<(u32, IpNet)> {
         })
     })?;
     let address = IpNet::new(address, message.header.prefix_len).ok()?;
-    Some((message.header.index, address))
+    let ours = message.attributes.iter().any(
+        |attribute| matches!(attribute, AddressAttribute::Protocol(protocol) if *protocol == OURS),
+    );
+    Some((message.header.index, LinkAddress { address, ours }))
 }

@@ -1,10 +1,10 @@
+use super::elements::{self, Wanted};
 use super::{Plan, PlanKind};
 use crate::firewall::{Element, TableName};
-use crate::observed::{Coverage, Link, Observed, Table};
+use crate::observed::{Coverage, Link, LinkAddress, Observed, Table};
 use crate::op::{LinkChange, Op};
-use crate::spec::{Attachment, Desired, DeviceName, Family, Forward, Network, Owner, Protocol};
+use crate::spec::{Attachment, Desired, DeviceName, Family, Forward, Network, Owner};
 use crate::tag::{Role, Subject, Tag};
-use core::num::NonZeroU16;
 use macaddr::MacAddr6;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -59,12 +59,12 @@ pub enum PlanError {
         /// The generation that is wanted.
         wanted: u64,
     },
-    /// A host port leads to somebody else already.
-    #[error("{subject} wants {element}, but the port is taken by {by}; choose another host port")]
-    PortTaken {
-        /// Who wants the port.
+    /// A host port leads to somebody else already, or a prefix is another network's.
+    #[error("{subject} wants {element}, which is taken by {by}; choose another")]
+    Taken {
+        /// Who wants it.
         subject: Subject,
-        /// The wanted forward.
+        /// What is wanted.
         element: Element,
         /// What has it.
         by: String,
@@ -106,9 +106,13 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, PlanError> {
             observed: observed.owner.clone(),
         });
     }
-    let mut builder = Builder::new(desired, observed);
+    check_generations(desired, observed)?;
+    let table = TableName::new(desired.owner().clone());
+    let changes = elements::reconcile(&table, &wanted_elements(desired), observed)?;
+    let mut builder = Builder::new(desired, observed, changes.additions);
     builder.check_ports()?;
-    builder.table()?;
+    builder.table(table)?;
+    builder.ops.extend(changes.removals);
     for network in desired.networks() {
         builder.network(network)?;
     }
@@ -118,47 +122,73 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, PlanError> {
     Ok(Plan { kind: PlanKind::Build, ops: builder.ops })
 }
 
+/// Refuses to take what is left of another making of an attachment for this one.
+fn check_generations(desired: &Desired, observed: &Observed) -> Result<(), PlanError> {
+    let wanted: HashMap<_, _> = desired
+        .attachments()
+        .map(|a| (Subject::Attachment(a.id().clone()), a.generation()))
+        .collect();
+    let tagged = observed.our_links().map(|(_, tag)| tag);
+    let elements = observed.table.elements().filter_map(|(_, tag)| tag);
+    for tag in tagged.chain(elements).filter(|tag| *tag.owner() == observed.owner) {
+        let (subject, found) = (tag.subject(), tag.generation());
+        if let Some(&wanted) = wanted.get(subject).filter(|wanted| **wanted != found) {
+            let subject = subject.clone();
+            return Err(PlanError::OtherGeneration { subject, found, wanted });
+        }
+    }
+    Ok(())
+}
+
+/// The elements that everything `desired` names is to have.
+fn wanted_elements(desired: &Desired) -> Vec<Wanted> {
+    let owner = desired.owner();
+    let of_network = |network: &Network| {
+        let mut elements: BTreeSet<_> = network.prefixes().map(Element::Network).collect();
+        elements.insert(Element::Bridge(network.bridge().clone()));
+        if network.masquerades() {
+            elements.extend(network.prefixes().map(Element::Masquerade));
+        }
+        Wanted { tag: network_tag(owner, network.name()), elements }
+    };
+    let of_attachment = |attachment: &Attachment| {
+        let elements = attachment.forwards().iter().flat_map(|forward| {
+            let Forward { protocol, host_port, guest_port } = *forward;
+            attachment.addresses().map(move |address| {
+                let to = SocketAddr::new(address, guest_port.get());
+                Element::Forward { protocol, host_port, to }
+            })
+        });
+        Wanted {
+            tag: attachment_tag(owner, attachment, Role::Forward),
+            elements: elements.collect(),
+        }
+    };
+    desired.networks().map(of_network).chain(desired.attachments().map(of_attachment)).collect()
+}
+
 struct Builder<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
-    table: TableName,
     by_tag: HashMap<&'a Tag, &'a Link>,
     by_name: HashMap<&'a str, &'a Link>,
-    /// The generations of everything of ours that is there.
-    generations: HashMap<(&'a Subject, Role), u64>,
-    elements: BTreeMap<&'a Element, Option<&'a Tag>>,
-    forwards: HashMap<&'a Subject, Vec<&'a Element>>,
-    /// Which host ports are taken, and by what.
-    ports: HashMap<Option<Port>, Option<&'a Tag>>,
+    /// The elements that are still to be added, by whom they are for.
+    additions: HashMap<Subject, Vec<Op>>,
     ops: Vec<Op>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(desired: &'a Desired, observed: &'a Observed) -> Self {
-        let ours = |tag: &&Tag| *tag.owner() == observed.owner;
-        let mut generations = HashMap::new();
-        let mut forwards: HashMap<_, Vec<_>> = HashMap::new();
-        for (_, tag) in observed.our_links() {
-            generations.insert((tag.subject(), tag.role()), tag.generation());
-        }
-        for (element, tag) in observed.table.elements() {
-            if let Some(tag) = tag.filter(ours) {
-                generations.insert((tag.subject(), tag.role()), tag.generation());
-                if matches!(element, Element::Forward { .. }) {
-                    forwards.entry(tag.subject()).or_default().push(element);
-                }
-            }
-        }
+    fn new(
+        desired: &'a Desired,
+        observed: &'a Observed,
+        additions: HashMap<Subject, Vec<Op>>,
+    ) -> Self {
         Self {
             desired,
             observed,
-            table: TableName::new(desired.owner().clone()),
             by_tag: observed.our_links().map(|(link, tag)| (tag, link)).collect(),
             by_name: observed.links.iter().map(|link| (link.name.as_str(), link)).collect(),
-            generations,
-            elements: observed.table.elements().collect(),
-            ports: observed.table.elements().map(|(e, tag)| (port(e), tag)).collect(),
-            forwards,
+            additions,
             ops: Vec::new(),
         }
     }
@@ -187,15 +217,15 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn table(&mut self) -> Result<(), PlanError> {
+    fn table(&mut self, table: TableName) -> Result<(), PlanError> {
         match self.observed.table {
             Table::Ours(_) => {}
             Table::Foreign => {
-                return Err(PlanError::ForeignTable { table: self.table.clone() });
+                return Err(PlanError::ForeignTable { table });
             }
             Table::Absent => {
                 if self.desired.networks().next().is_some() {
-                    self.ops.push(Op::CreateTable { table: self.table.clone() });
+                    self.ops.push(Op::CreateTable { table });
                 }
             }
         }
@@ -227,18 +257,17 @@ impl<'a> Builder<'a> {
                 tag: tag.clone(),
             }),
         }
-        self.element(Element::Bridge(network.bridge().clone()), &tag);
-        for prefix in network.prefixes() {
-            self.element(Element::Network(prefix), &tag);
-            if network.masquerades() {
-                self.element(Element::Masquerade(prefix), &tag);
-            } else {
-                self.drop_element(Element::Masquerade(prefix), &tag);
+        self.add_elements(tag.subject());
+        let present = bridge.map(|link| link.addresses.as_slice()).unwrap_or_default();
+        for gateway in network.gateways() {
+            if !present.iter().any(|present| present.address == gateway) {
+                self.ops.push(Op::AddAddress { tag: tag.clone(), address: gateway });
             }
         }
-        for address in network.gateways() {
-            if !bridge.is_some_and(|link| link.addresses.contains(&address)) {
-                self.ops.push(Op::AddAddress { tag: tag.clone(), address });
+        // An address that somebody else gave our bridge is none of our business.
+        for LinkAddress { address, ours } in present {
+            if *ours && !network.gateways().any(|gateway| gateway == *address) {
+                self.ops.push(Op::RemoveAddress { tag: tag.clone(), address: *address });
             }
         }
         Ok(())
@@ -268,7 +297,8 @@ impl<'a> Builder<'a> {
             });
             self.ops.push(Op::AttachPort { port: tag, bridge });
         }
-        self.forwards(attachment)
+        self.add_elements(&Subject::Attachment(attachment.id().clone()));
+        Ok(())
     }
 
     /// Finds the device with this tag, or the half-made one with its name, or makes sure that the name is free.
@@ -278,7 +308,6 @@ impl<'a> Builder<'a> {
         name: &DeviceName,
         kind: &'static str,
     ) -> Result<Option<&'a Link>, PlanError> {
-        self.check_generation(tag)?;
         let subject = || tag.subject().clone();
         let named = self.by_name.get(name.as_str()).copied();
         let link = match (self.by_tag.get(tag).copied(), named) {
@@ -317,17 +346,6 @@ impl<'a> Builder<'a> {
         Ok(Some(link))
     }
 
-    fn check_generation(&self, tag: &Tag) -> Result<(), PlanError> {
-        match self.generations.get(&(tag.subject(), tag.role())) {
-            Some(&found) if found != tag.generation() => Err(PlanError::OtherGeneration {
-                subject: tag.subject().clone(),
-                found,
-                wanted: tag.generation(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
     /// Puts name, MAC and MTU right where somebody changed them.
     fn mend(&mut self, tag: &Tag, link: &Link, name: &DeviceName, mac: MacAddr6, mtu: Option<u32>) {
         // A name that is no valid one cannot be named in a step; the kernel takes only valid ones.
@@ -344,60 +362,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn forwards(&mut self, attachment: &Attachment) -> Result<(), PlanError> {
-        let tag = attachment_tag(self.desired.owner(), attachment, Role::Forward);
-        self.check_generation(&tag)?;
-        let elements = |f: &Forward| {
-            let Forward { protocol, host_port, guest_port } = *f;
-            attachment.addresses().map(move |address| {
-                let to = SocketAddr::new(address, guest_port.get());
-                Element::Forward { protocol, host_port, to }
-            })
-        };
-        let wanted: BTreeSet<Element> = attachment.forwards().iter().flat_map(elements).collect();
-        // What leads there and is not wanted any more goes first: its port may be wanted for another.
-        for element in self.forwards.get(tag.subject()).cloned().unwrap_or_default() {
-            if !wanted.contains(element) {
-                self.drop_element(element.clone(), &tag);
-            }
-        }
-        for element in wanted {
-            let by = self.ports.get(&port(&element)).copied().flatten();
-            if let Some(by) = by.filter(|by| *by != &tag) {
-                let by = by.to_string();
-                return Err(PlanError::PortTaken { subject: tag.subject().clone(), element, by });
-            }
-            self.element(element, &tag);
-        }
-        Ok(())
-    }
-
-    fn element(&mut self, element: Element, tag: &Tag) {
-        if !self.elements.contains_key(&element) {
-            let table = self.table.clone();
-            self.ops.push(Op::AddElement { table, element, tag: tag.clone() });
-        }
-    }
-
-    fn drop_element(&mut self, element: Element, tag: &Tag) {
-        if self.elements.contains_key(&element) {
-            let table = self.table.clone();
-            self.ops.push(Op::RemoveElement { table, element, tag: tag.clone() });
-        }
+    fn add_elements(&mut self, subject: &Subject) {
+        self.ops.extend(self.additions.remove(subject).unwrap_or_default());
     }
 
     fn set(&mut self, tag: &Tag, change: LinkChange) {
         self.ops.push(Op::SetLink { tag: tag.clone(), change });
-    }
-}
-
-/// A port of the host, as the key of a forward, and whether it is IPv4's.
-type Port = (Protocol, NonZeroU16, bool);
-
-const fn port(element: &Element) -> Option<Port> {
-    match element {
-        Element::Forward { protocol, host_port, to } => Some((*protocol, *host_port, to.is_ipv4())),
-        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! From what is wanted and what is there to what is to be done: pure functions over data.
 
 mod build;
+mod elements;
 mod gc;
 mod remove;
 

@@ -15,6 +15,8 @@ tests![
     teardown_leaves_nothing,
     what_a_stranger_changed_is_mended,
     a_changed_wish_moves_its_forwards,
+    a_network_changes_its_prefix_and_keeps_a_strangers_address,
+    ports_are_swapped_in_one_plan,
     every_failing_step_leaves_the_host_as_before,
     two_vms_cannot_have_one_port,
     a_tap_can_be_opened_once_by_its_user,
@@ -32,11 +34,10 @@ fn everything_is_made_and_a_second_apply_changes_nothing() -> Outcome {
     assert_eq!(bridge.kind, "bridge");
     assert_eq!(bridge.mac, Some(network().mac()));
     assert!(bridge.up);
-    assert_eq!(
-        bridge.addresses,
-        ["172.16.0.1/16".parse()?, "fd00:16::1/64".parse()?],
-        "and none of its own"
-    );
+    let addresses: Vec<_> =
+        bridge.addresses.iter().map(|a| (a.address.to_string(), a.ours)).collect();
+    let gateways = [("172.16.0.1/16".to_owned(), true), ("fd00:16::1/64".to_owned(), true)];
+    assert_eq!(addresses, gateways, "and none of its own");
     for n in 0..3 {
         let tap = observed.link_named(vm(n).tap_name().as_str()).expect("the TAP");
         assert_eq!(tap.kind, "tun");
@@ -127,6 +128,50 @@ fn a_changed_wish_moves_its_forwards() -> Outcome {
         forwards,
         ["forward tcp 22001 -> 172.16.0.2:2222", "forward udp 22001 -> 172.16.0.2:53"]
     );
+    Ok(())
+}
+
+fn a_network_changes_its_prefix_and_keeps_a_strangers_address() -> Outcome {
+    let host = owned("demo");
+    block_on(host.ensure(&desired("demo", 0)))?;
+    block_on(async { Stranger::new().add_address("br0", "192.0.2.1".parse()?, 32).await })?;
+    let mut moved = Desired::new(host.owner().clone());
+    // Overlapping the old one, not masquerading, and without IPv6.
+    moved.add_network(hostnet::Network::bridged(
+        lan(),
+        DeviceName::new("br0")?,
+        "172.16.9.1/24".parse()?,
+    )?)?;
+    block_on(host.ensure(&moved))?;
+
+    let observed = block_on(host.observe())?;
+    let bridge = observed.link_named("br0").expect("the bridge");
+    let mut addresses: Vec<_> = bridge.addresses.iter().map(|a| a.address.to_string()).collect();
+    addresses.sort();
+    assert_eq!(addresses, ["172.16.9.1/24", "192.0.2.1/32"]);
+    let elements: Vec<_> = observed.table.elements().map(|(e, _)| e.to_string()).collect();
+    assert_eq!(elements, ["bridge br0", "network 172.16.9.0/24"]);
+    assert_eq!(block_on(host.ensure(&moved))?.steps, 0);
+    Ok(())
+}
+
+fn ports_are_swapped_in_one_plan() -> Outcome {
+    let host = owned("demo");
+    block_on(host.ensure(&desired("demo", 2)))?;
+    let mut swapped = Desired::new(host.owner().clone());
+    swapped.add_network(network())?;
+    for (n, host_port) in [(0, 22002), (1, 22001)] {
+        let old = vm(n);
+        let address = old.addresses().next().expect("an address");
+        let bare =
+            Attachment::tap(old.id().clone(), lan(), old.tap_name().clone(), old.mac(), address)?;
+        swapped.add_attachment(bare.with_forward(Forward::tcp(port(host_port), port(22))))?;
+    }
+    block_on(host.ensure(&swapped))?;
+    let observed = block_on(host.observe())?;
+    assert!(plan(&swapped, &observed)?.is_empty());
+    let elements: Vec<_> = observed.table.elements().map(|(e, _)| e.to_string()).collect();
+    assert!(elements.contains(&"forward tcp 22001 -> 172.16.0.3:22".to_owned()), "{elements:?}");
     Ok(())
 }
 

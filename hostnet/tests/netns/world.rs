@@ -3,13 +3,14 @@
 use futures_util::TryStreamExt as _;
 use hostnet::{
     Attachment, AttachmentId, Desired, DeviceName, Family, Forward, Host, Network, NetworkName,
-    Observed, Owner, Protocol, Sandbox, Subject, TapError, TapOptions,
+    Observed, Owner, Protocol, Sandbox, Subject,
 };
 use libtest_mimic::Failed;
 use rtnetlink::{LinkBridge, LinkUnspec, LinkVeth};
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::future::Future;
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::process::Command;
 
@@ -162,6 +163,11 @@ impl Stranger {
         let (port, bridge) = (self.index(name).await?, self.index(bridge).await?);
         let message = LinkUnspec::new_with_index(port).controller(bridge).build();
         Ok(self.0.link().set(message).execute().await?)
+    }
+
+    pub(crate) async fn add_address(&self, name: &str, address: IpAddr, len: u8) -> Outcome {
+        let index = self.index(name).await?;
+        Ok(self.0.address().add(index, address, len).execute().await?)
     }
 
     async fn index(&self, name: &str) -> Result<u32, Box<dyn Error>> {
