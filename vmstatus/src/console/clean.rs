@@ -1,8 +1,11 @@
 use alloc::vec::Vec;
 
+/// Stands for a byte outside ASCII: it is in no name and no address.
+const FOREIGN: u8 = 0x7f;
+
 /// Copies a line without what a terminal would not show: escape sequences, also ones that have
 /// lost their ESC byte, NULs and other control bytes. Tabs become spaces, and bytes outside ASCII
-/// question marks, so that the copy is always text.
+/// [`FOREIGN`], so that the copy is always text.
 pub(super) fn clean(line: &[u8], out: &mut Vec<u8>) {
     out.clear();
     let mut rest = line;
@@ -19,7 +22,7 @@ pub(super) fn clean(line: &[u8], out: &mut Vec<u8>) {
             }
             b'\t' => out.push(b' '),
             0x00..0x20 | 0x7f => {}
-            0x80.. => out.push(b'?'),
+            0x80.. => out.push(FOREIGN),
             _ => out.push(byte),
         }
     }

@@ -219,8 +219,9 @@ fn parse_rule<'a>(text: &str) -> Row<'a> {
     }
 }
 
-fn is_device_name(name: &str) -> bool {
+/// Whether a guest can have a device of this name, and the console has it unharmed.
+pub(super) fn is_device_name(name: &str) -> bool {
     (1..=32).contains(&name.len())
         && name != "."
-        && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'?'))
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
 }

@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
 use super::network::Network;
-use super::row::{Address, Cells, Device, Plain, Row, Title};
+use super::row::{Address, Cells, Device, Plain, Row, Title, is_device_name};
 
 /// Reads cloud-init's tables row by row, and CirrOS's lines.
 ///
@@ -125,7 +125,7 @@ impl Tables {
         else {
             return;
         };
-        if name.is_empty() || name.contains(' ') || !matches!(state, "up" | "down") {
+        if !is_device_name(name) || !matches!(state, "up" | "down") {
             return;
         }
         let mut rest: Vec<&str> = fields.collect();
@@ -151,6 +151,7 @@ impl Tables {
         if matches!(self.section, Section::Headless | Section::Cirros)
             && words.next() == Some("default")
             && let Some(interface) = words.skip_while(|word| *word != "dev").nth(1)
+            && is_device_name(interface)
             && let Some(network) = &mut self.network
         {
             network.add_default_ipv4(interface);
