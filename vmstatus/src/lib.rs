@@ -43,7 +43,7 @@
 //!
 //! [`derive`](derive()) is compared with an oracle over all 2,250 combinations of evidence, and the machine
 //! is driven with each of them from every state and generation: no path leads to running without
-//! its proofs. The founding timeline is replayed second by second. Parsers meet mutated and torn
+//! its proofs. The timeline of a first boot is replayed second by second. Parsers meet mutated and torn
 //! input in pieces of every size: same answer, no panic, nothing that is not in the text.
 //!
 //! # No-std and features

@@ -63,6 +63,7 @@ pub struct Ipv6 {
 /// The interface by which the guest can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Primary<'a> {
     /// Its name.
     pub name: &'a str,

@@ -113,7 +113,7 @@ impl Scanner {
     /// a row with all of its bars, and a login prompt.
     #[must_use]
     pub fn boot(&self) -> Cow<'_, Boot> {
-        if self.pending.is_empty() {
+        if !self.needles.may_miss(&self.pending) && self.needles.find(&self.pending).is_none() {
             return Cow::Borrowed(self.reader.boot());
         }
         let mut line = Vec::new();

@@ -1,6 +1,7 @@
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _};
+use std::io;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use crate::Process;
 
@@ -8,7 +9,8 @@ use crate::Process;
 ///
 /// It reads `/proc/PID/stat`, so it works on Linux; elsewhere the process is
 /// [`Process::Unknown`] once there is a PID file. A process that ends while it is watched is
-/// noticed even if its id is given to another one, for the open file belongs to the process.
+/// noticed even if its id is given to another one, for the open file belongs to the process. A
+/// poll without news is two system calls.
 #[derive(Debug)]
 pub struct ProcessWatch {
     pid_file: PathBuf,
@@ -20,6 +22,8 @@ pub struct ProcessWatch {
 struct Watched {
     pid: u32,
     stat: File,
+    /// Time and length of the PID file that named it.
+    stamp: (Option<SystemTime>, u64),
 }
 
 impl ProcessWatch {
@@ -37,23 +41,29 @@ impl ProcessWatch {
 
     /// What the process is doing.
     pub fn poll(&mut self) -> Process {
-        let Ok(text) = fs::read_to_string(&self.pid_file) else {
-            self.watched = None;
-            return if self.pid_file.exists() { Process::Unknown } else { Process::Absent };
+        let stamp = match fs::metadata(&self.pid_file) {
+            Ok(metadata) => (metadata.modified().ok(), metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.watched = None;
+                return Process::Absent;
+            }
+            Err(_) => return Process::Unknown,
         };
-        // A PID file that is being written is empty for a moment.
-        let Ok(pid) = text.trim().parse() else { return Process::Unknown };
-        if let Some(watched) = self.watched.as_mut().filter(|watched| watched.pid == pid)
-            && let Some(state) = watched.state()
-        {
-            return state;
+        let watched = self.watched.take();
+        let state = watched.as_ref().and_then(Watched::state);
+        if let (Some(watched), Some(state)) = (watched, state) {
+            // A PID file that is being written is empty for a moment.
+            if watched.stamp == stamp || self.read_pid().is_none_or(|pid| pid == watched.pid) {
+                self.watched = Some(Watched { stamp, ..watched });
+                return state;
+            }
         }
+        let Some(pid) = self.read_pid() else { return Process::Unknown };
         if !cfg!(target_os = "linux") {
             return Process::Unknown;
         }
-        self.watched = None;
         let Ok(stat) = File::open(format!("/proc/{pid}/stat")) else { return Process::Absent };
-        let mut watched = Watched { pid, stat };
+        let watched = Watched { pid, stat, stamp };
         match watched.state() {
             Some(state @ (Process::Alive | Process::Paused)) => {
                 self.watched = Some(watched);
@@ -63,21 +73,37 @@ impl ProcessWatch {
             _ => Process::Absent,
         }
     }
+
+    fn read_pid(&self) -> Option<u32> {
+        fs::read_to_string(&self.pid_file).ok()?.trim().parse().ok()
+    }
 }
 
 impl Watched {
     /// The state; `None` once the process is gone.
-    fn state(&mut self) -> Option<Process> {
+    fn state(&self) -> Option<Process> {
         let mut stat = [0; 512];
-        self.stat.rewind().ok()?;
-        let length = self.stat.read(&mut stat).ok()?;
+        let length = read_start(&self.stat, &mut stat).ok()?;
         // The name stands in brackets and may itself hold brackets and spaces.
         let text = stat.get(..length)?;
         let end = text.iter().rposition(|byte| *byte == b')')?;
         match text.get(end.saturating_add(2))? {
-            b'Z' | b'X' | b'x' => Some(Process::Absent),
+            b'Z' | b'X' | b'x' => None,
             b'T' | b't' => Some(Process::Paused),
             _ => Some(Process::Alive),
         }
     }
+}
+
+#[cfg(unix)]
+fn read_start(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
+    use std::os::unix::fs::FileExt as _;
+
+    file.read_at(buffer, 0)
+}
+
+/// There is no `/proc` to read from elsewhere.
+#[cfg(not(unix))]
+fn read_start(_: &File, _: &mut [u8]) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
 }

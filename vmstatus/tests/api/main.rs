@@ -1,5 +1,5 @@
 //! The public interface: `golden` tables of input and answer, `edge` cases, `laws` over mutated
-//! input, a `model` of the status over all evidence, the founding `timeline`, and the `probe`.
+//! input, a `model` of the status over all evidence, the `timeline` of a first boot, and the `probe`.
 
 mod edge;
 mod fixtures;

@@ -1,4 +1,4 @@
-//! The founding timeline, second by second, and what can go wrong in it.
+//! The timeline of a first boot, second by second, and what can go wrong in it.
 
 use core::time::Duration;
 
@@ -43,15 +43,15 @@ impl World {
         }
     }
 
-    /// A machine that runs since second 50, as in the founding timeline.
+    /// A machine that runs since second 50, as on a first boot.
     fn running() -> Self {
         let mut world = Self::new();
-        world.founding();
+        world.first_boot();
         world.seen.clear();
         world
     }
 
-    fn founding(&mut self) {
+    fn first_boot(&mut self) {
         for second in 0..=55 {
             match second {
                 1 => self.folder = Folder::Present,
@@ -141,9 +141,9 @@ const fn time(second: u64) -> Duration {
 }
 
 #[test]
-fn the_founding_timeline() {
+fn a_first_boot() {
     let mut world = World::new();
-    world.founding();
+    world.first_boot();
     assert_eq!(
         world.seen,
         [
