@@ -170,6 +170,7 @@ impl Machine {
         self.last = now;
         if says_the_same(&self.status, &next, new_boot) {
             self.streak = Streak::default();
+            self.reason = self.known.reason(&next);
             self.settle(next);
             return Ok(None);
         }
@@ -180,7 +181,7 @@ impl Machine {
         let lasted = now.saturating_sub(self.since);
         let from = core::mem::replace(&mut self.status, Status::Missing);
         self.since = now;
-        self.reason = Reason::of(&next, self.known.evidence.address(), self.known.evidence.mac());
+        self.reason = self.known.reason(&next);
         self.settle(next.clone());
         Ok(Some(Transition {
             from,
@@ -205,7 +206,7 @@ impl Machine {
         self.since
     }
 
-    /// The evidence behind it.
+    /// The evidence behind it, as of the last observation that gave the same status.
     #[must_use]
     pub const fn reason(&self) -> &Reason {
         &self.reason
@@ -329,6 +330,11 @@ impl Known {
             }
             _ => derived,
         }
+    }
+
+    /// The evidence behind a status.
+    fn reason(&self, status: &Status) -> Reason {
+        Reason::of(status, self.evidence.address(), self.evidence.mac())
     }
 }
 

@@ -166,6 +166,9 @@ fn without_the_neighbour_table_it_stays_initializing() {
     let mut world = World::new();
     (world.folder, world.listening) = (Folder::Present, true);
     world.begin();
+    world.look_times(1);
+    assert_eq!(world.machine.reason().to_string(), "process alive, no IPv4 address yet");
+    // What is learned later shows, though the status stays the same.
     world.scanner.push(IPV6_ONLY.as_bytes());
     world.look_times(600);
     assert_eq!(world.status(), "initializing");
