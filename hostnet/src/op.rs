@@ -267,7 +267,10 @@ impl fmt::Display for Op {
                 LinkChange::Up => write!(f, "ip link set '{tag}' up"),
                 LinkChange::Down => write!(f, "ip link set '{tag}' down"),
             },
-            Self::AddAddress { tag, address } => write!(f, "ip address add {address} dev '{tag}'"),
+            Self::AddAddress { tag, address } => {
+                let nodad = if address.addr().is_ipv6() { " nodad" } else { "" };
+                write!(f, "ip address add {address} dev '{tag}'{nodad}")
+            }
             Self::RemoveAddress { tag, address } => {
                 write!(f, "ip address del {address} dev '{tag}'")
             }

@@ -4,7 +4,9 @@ use ipnet::IpNet;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
+use rtnetlink::packet_route::address::{
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol,
+};
 use std::net::IpAddr;
 
 /// Our number in `IFA_PROTO`, which says who gave an address: the `h` of hostnet. The kernel itself uses 0 to 3, and
@@ -15,8 +17,13 @@ const OURS: AddressProtocol = AddressProtocol::Other(b'h');
 pub(super) fn add(netlink: &mut Netlink, index: u32, address: IpNet) -> Result<(), Refusal> {
     let mut message = message(index, address);
     message.attributes.push(AddressAttribute::Protocol(OURS));
-    if let IpNet::V4(address) = address {
-        message.attributes.push(AddressAttribute::Broadcast(address.broadcast()));
+    match address {
+        IpNet::V4(address) => {
+            message.attributes.push(AddressAttribute::Broadcast(address.broadcast()));
+        }
+        // The address is ours by plan. Looking for a duplicate would keep it unusable for seconds after the first
+        // guest's cable is plugged in.
+        IpNet::V6(_) => message.header.flags = AddressHeaderFlags::Nodad,
     }
     netlink.request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
 }

@@ -259,14 +259,14 @@ impl<'a> Builder<'a> {
         }
         self.add_elements(tag.subject());
         let present = bridge.map(|link| link.addresses.as_slice()).unwrap_or_default();
-        for gateway in network.gateways() {
-            if !present.iter().any(|present| present.address == gateway) {
-                self.ops.push(Op::AddAddress { tag: tag.clone(), address: gateway });
+        for address in network.addresses() {
+            if !present.iter().any(|present| present.address == address) {
+                self.ops.push(Op::AddAddress { tag: tag.clone(), address });
             }
         }
         // An address that somebody else gave our bridge is none of our business.
         for LinkAddress { address, ours } in present {
-            if *ours && !network.gateways().any(|gateway| gateway == *address) {
+            if *ours && !network.addresses().any(|wanted| wanted == *address) {
                 self.ops.push(Op::RemoveAddress { tag: tag.clone(), address: *address });
             }
         }

@@ -190,6 +190,14 @@ impl Network {
         self.gateways().map(|gateway| gateway.trunc())
     }
 
+    /// Everything the bridge is to have: the gateways, and with IPv6 a link-local address, from which the host asks for
+    /// neighbours on behalf of others (RFC 4861, 7.2.2). It is not left to the kernel, which would look for a duplicate
+    /// first and keep the network unusable for that second.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpNet> + use<> {
+        let link_local = self.gateway6.and_then(|_| Ipv6Net::new(link_local(self.mac), 64).ok());
+        self.gateways().chain(link_local.map(IpNet::V6))
+    }
+
     /// The bridge's MAC.
     #[must_use]
     pub const fn mac(&self) -> MacAddr6 {
@@ -297,6 +305,18 @@ fn check_gateway(gateway: IpNet) -> Result<(), NetworkError> {
 
 pub(super) fn is_unicast(mac: MacAddr6) -> bool {
     mac.is_unicast() && !mac.is_nil()
+}
+
+/// The link-local address with this MAC in its lower half (RFC 4291, appendix A).
+fn link_local(mac: MacAddr6) -> Ipv6Addr {
+    let mac = mac.into_array();
+    let (oui, rest) = mac.split_at(3);
+    let interface = oui.iter().chain(&[0xff, 0xfe]).chain(rest);
+    let mut address = [0; 16];
+    address.iter_mut().zip([0xfe, 0x80]).for_each(|(to, from)| *to = from);
+    address.iter_mut().skip(8).zip(interface).for_each(|(to, from)| *to = *from);
+    address[8] ^= 0b10;
+    address.into()
 }
 
 /// A locally administered unicast MAC from the network's name (64-bit FNV-1a, cut to five bytes).

@@ -36,7 +36,8 @@ fn everything_is_made_and_a_second_apply_changes_nothing() -> Outcome {
     assert!(bridge.up);
     let addresses: Vec<_> =
         bridge.addresses.iter().map(|a| (a.address.to_string(), a.ours)).collect();
-    let gateways = [("172.16.0.1/16".to_owned(), true), ("fd00:16::1/64".to_owned(), true)];
+    let link_local = "fe80::eb:adff:fea5:1686/64";
+    let gateways = ["172.16.0.1/16", "fd00:16::1/64", link_local].map(|a| (a.to_owned(), true));
     assert_eq!(addresses, gateways, "and none of its own");
     for n in 0..3 {
         let tap = observed.link_named(vm(n).tap_name().as_str()).expect("the TAP");

@@ -3,8 +3,10 @@
 
 mod apply;
 mod foreign;
+mod guests;
 mod netns;
 mod recovery;
+mod traffic;
 mod world;
 
 use hostnet::Sandbox;
@@ -21,7 +23,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let tests: [&[world::Test]; 4] = [apply::TESTS, foreign::TESTS, netns::TESTS, recovery::TESTS];
+    let tests: [&[world::Test]; 5] =
+        [apply::TESTS, foreign::TESTS, netns::TESTS, recovery::TESTS, traffic::TESTS];
     let lacking = hostnet::check_tun().err();
     if let Some(what) = &lacking {
         eprintln!("kernel tests that make TAPs cannot run: {what}");

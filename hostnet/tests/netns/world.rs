@@ -2,16 +2,17 @@
 
 use futures_util::TryStreamExt as _;
 use hostnet::{
-    Attachment, AttachmentId, Desired, DeviceName, Family, Forward, Host, Network, NetworkName,
-    Observed, Owner, Protocol, Sandbox, Subject,
+    Attachment, AttachmentId, Desired, DeviceName, Family, Forward, Host, Netns, Network,
+    NetworkName, Observed, Owner, Protocol, Sandbox, Subject,
 };
 use libtest_mimic::Failed;
-use rtnetlink::{LinkBridge, LinkUnspec, LinkVeth};
+use rtnetlink::{LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::process::Command;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
@@ -107,6 +108,11 @@ pub(crate) fn snapshot(host: &Host) -> Observed {
     observed
 }
 
+/// Gives IPv6 addresses the time to be found unique, and packets the time to arrive.
+pub(crate) fn settle() {
+    std::thread::sleep(std::time::Duration::from_millis(1800));
+}
+
 /// The first of these programs that is not installed.
 pub(crate) fn missing_program<'a>(programs: &[&'a str]) -> Option<&'a str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -168,6 +174,36 @@ impl Stranger {
     pub(crate) async fn add_address(&self, name: &str, address: IpAddr, len: u8) -> Outcome {
         let index = self.index(name).await?;
         Ok(self.0.address().add(index, address, len).execute().await?)
+    }
+
+    pub(crate) async fn up(&self, name: &str) -> Outcome {
+        let index = self.index(name).await?;
+        Ok(self.0.link().set(LinkUnspec::new_with_index(index).up().build()).execute().await?)
+    }
+
+    pub(crate) async fn move_to(&self, name: &str, netns: &Netns) -> Outcome {
+        let fd = netns.as_fd().as_raw_fd();
+        let message = LinkUnspec::new_with_index(self.index(name).await?).setns_by_fd(fd).build();
+        Ok(self.0.link().set(message).execute().await?)
+    }
+
+    pub(crate) async fn add_default_route(&self, router: IpAddr) -> Outcome {
+        let route = match router {
+            IpAddr::V4(router) => RouteMessageBuilder::<Ipv4Addr>::new().gateway(router).build(),
+            IpAddr::V6(router) => RouteMessageBuilder::<Ipv6Addr>::new().gateway(router).build(),
+        };
+        Ok(self.0.route().add(route).execute().await?)
+    }
+
+    /// Sends what is for 127.0.0.0/8 to a router, in place of `lo`.
+    pub(crate) async fn take_loopback_away(&self, router: Ipv4Addr) -> Outcome {
+        let lo = self.index("lo").await?;
+        self.0.link().set(LinkUnspec::new_with_index(lo).down().build()).execute().await?;
+        let route = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(Ipv4Addr::new(127, 0, 0, 0), 8)
+            .gateway(router)
+            .build();
+        Ok(self.0.route().add(route).execute().await?)
     }
 
     async fn index(&self, name: &str) -> Result<u32, Box<dyn Error>> {
