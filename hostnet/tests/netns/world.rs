@@ -6,6 +6,7 @@ use hostnet::{
     NetworkName, Observed, Owner, Protocol, Sandbox, Subject,
 };
 use libtest_mimic::Failed;
+use rtnetlink::packet_route::address::AddressHeaderFlags;
 use rtnetlink::{LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -108,9 +109,9 @@ pub(crate) fn snapshot(host: &Host) -> Observed {
     observed
 }
 
-/// Gives IPv6 addresses the time to be found unique, and packets the time to arrive.
+/// Gives packets that are not waited for the time to arrive.
 pub(crate) fn settle() {
-    std::thread::sleep(std::time::Duration::from_millis(1800));
+    std::thread::sleep(std::time::Duration::from_millis(500));
 }
 
 /// The first of these programs that is not installed.
@@ -173,7 +174,12 @@ impl Stranger {
 
     pub(crate) async fn add_address(&self, name: &str, address: IpAddr, len: u8) -> Outcome {
         let index = self.index(name).await?;
-        Ok(self.0.address().add(index, address, len).execute().await?)
+        let mut request = self.0.address().add(index, address, len);
+        if address.is_ipv6() {
+            // Usable at once, without a look for duplicates that takes its time.
+            request.message_mut().header.flags = AddressHeaderFlags::Nodad;
+        }
+        Ok(request.execute().await?)
     }
 
     pub(crate) async fn up(&self, name: &str) -> Outcome {
