@@ -293,13 +293,13 @@ impl World {
 
     fn change(&mut self, tag: &Tag, change: &LinkChange) -> Result<(), Cause> {
         if let LinkChange::Name { to, .. } = change
-            && let Some(other) = self.named(to.as_str())
+            && let Some(other) = self.named(to)
         {
-            return Err(Cause::NameTaken { name: to.to_string(), by: other.describe() });
+            return Err(Cause::NameTaken { name: to.clone(), by: other.describe() });
         }
         let link = self.tagged(tag)?;
         match change {
-            LinkChange::Name { to, .. } => link.name = to.to_string(),
+            LinkChange::Name { to, .. } => link.name.clone_from(to),
             LinkChange::Mac { to, .. } => link.mac = Some(*to),
             LinkChange::Mtu { to, .. } => link.mtu = *to,
             LinkChange::Up => link.up = true,

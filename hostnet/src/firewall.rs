@@ -39,12 +39,13 @@ impl fmt::Display for TableName {
 }
 
 /// Raised whenever [`RULESET`] changes, so that a table of another version is told apart.
-const RULESET_VERSION: u32 = 1;
+const RULESET_VERSION: u32 = 2;
 
 /// The fixed part of the table. `kernel::nft::ruleset` builds the same over netlink.
 ///
 /// * `guard`: `route_localnet` lets 127.0.0.1 reach a guest through a forward; this keeps guests from reaching the
 ///   host's loopback the other way (CVE-2020-8558).
+/// * `isolation`: networks do not reach one another, but through a forward or where it is allowed; answers come back.
 /// * `prerouting` and `output`: forwards, for connections from outside and from the host itself.
 /// * `postrouting`: replies must come back through the host, so connections from 127.0.0.1 and from guest to
 ///   guest through a forward take the host's address; and so does what leaves a masquerading network.
@@ -52,6 +53,8 @@ const RULESET: &str = "\
 \tset bridges { type ifname; }
 \tset networks4 { type ipv4_addr; flags interval; }
 \tset networks6 { type ipv6_addr; flags interval; }
+\tset allowed4 { type ipv4_addr . ipv4_addr; flags interval; }
+\tset allowed6 { type ipv6_addr . ipv6_addr; flags interval; }
 \tset masquerade4 { type ipv4_addr; flags interval; }
 \tset masquerade6 { type ipv6_addr; flags interval; }
 \tmap forward4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
@@ -60,6 +63,13 @@ const RULESET: &str = "\
 \t\ttype filter hook prerouting priority raw; policy accept;
 \t\tiifname @bridges ip saddr 127.0.0.0/8 drop
 \t\tiifname @bridges ip daddr 127.0.0.0/8 drop
+\t}
+\tchain isolation {
+\t\ttype filter hook forward priority filter; policy accept;
+\t\tct status dnat accept
+\t\tct direction reply accept
+\t\tip saddr @networks4 ip daddr @networks4 ip saddr . ip daddr != @allowed4 drop
+\t\tip6 saddr @networks6 ip6 daddr @networks6 ip6 saddr . ip6 daddr != @allowed6 drop
 \t}
 \tchain prerouting {
 \t\ttype nat hook prerouting priority dstnat; policy accept;
@@ -91,6 +101,13 @@ pub enum Element {
     Bridge(DeviceName),
     /// The prefix of a network of ours.
     Network(IpNet),
+    /// Leave for one prefix to open connections to another, of two networks of ours.
+    Allowed {
+        /// Who may open connections.
+        from: IpNet,
+        /// Where to.
+        to: IpNet,
+    },
     /// A prefix whose traffic takes the host's address when it leaves.
     Masquerade(IpNet),
     /// A port forward. The protocol and the host's port are the key, so one port can only lead to one guest.
@@ -112,6 +129,8 @@ impl Element {
             Self::Bridge(_) => "bridges",
             Self::Network(IpNet::V4(_)) => "networks4",
             Self::Network(IpNet::V6(_)) => "networks6",
+            Self::Allowed { from: IpNet::V4(_), .. } => "allowed4",
+            Self::Allowed { from: IpNet::V6(_), .. } => "allowed6",
             Self::Masquerade(IpNet::V4(_)) => "masquerade4",
             Self::Masquerade(IpNet::V6(_)) => "masquerade6",
             Self::Forward { to: SocketAddr::V4(_), .. } => "forward4",
@@ -137,6 +156,7 @@ impl Element {
         match self {
             Self::Bridge(name) => format!("\"{name}\""),
             Self::Network(prefix) | Self::Masquerade(prefix) => prefix.to_string(),
+            Self::Allowed { from, to } => format!("{from} . {to}"),
             Self::Forward { protocol, host_port, .. } => format!("{protocol} . {host_port}"),
         }
     }
@@ -156,6 +176,7 @@ impl fmt::Display for Element {
         match self {
             Self::Bridge(name) => write!(f, "bridge {name}"),
             Self::Network(prefix) => write!(f, "network {prefix}"),
+            Self::Allowed { from, to } => write!(f, "allowed {from} -> {to}"),
             Self::Masquerade(prefix) => write!(f, "masquerade {prefix}"),
             Self::Forward { protocol, host_port, to } => {
                 write!(f, "forward {protocol} {host_port} -> {to}")

@@ -99,7 +99,7 @@ pub use plan::{
 };
 pub use spec::{
     Attachment, AttachmentId, Desired, DeviceName, Family, Forward, NameError, Network,
-    NetworkError, NetworkName, Owner, Protocol, Resource, SpecError, TapOptions,
+    NetworkError, NetworkName, Owner, Peering, Protocol, Resource, SpecError, TapOptions,
 };
 pub use tag::{Role, Subject, Tag, TagError};
 

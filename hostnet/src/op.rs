@@ -132,10 +132,10 @@ pub enum Op {
 pub enum LinkChange {
     /// Its name, as somebody changed it, back to the one that is wanted.
     Name {
-        /// The name it has.
-        from: DeviceName,
+        /// The name it has, which may be one that nobody would choose.
+        from: String,
         /// The name it gets.
-        to: DeviceName,
+        to: String,
     },
     /// Its MAC.
     Mac {
@@ -261,7 +261,7 @@ impl fmt::Display for Op {
             }
             Self::DetachPort { port, .. } => write!(f, "ip link set '{port}' nomaster down"),
             Self::SetLink { tag, change } => match change {
-                LinkChange::Name { to, .. } => write!(f, "ip link set '{tag}' name {to}"),
+                LinkChange::Name { to, .. } => write!(f, "ip link set '{tag}' name '{to}'"),
                 LinkChange::Mac { to, .. } => write!(f, "ip link set '{tag}' address {to}"),
                 LinkChange::Mtu { to, .. } => write!(f, "ip link set '{tag}' mtu {to}"),
                 LinkChange::Up => write!(f, "ip link set '{tag}' up"),

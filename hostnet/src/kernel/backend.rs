@@ -73,7 +73,7 @@ impl Kernel {
             return Ok(());
         };
         link::create_bridge(&mut self.route, name, *mac, *mtu, tag)
-            .map_err(|refusal| self.name_taken(name, refusal))?;
+            .map_err(|refusal| self.name_taken(name.as_str(), refusal))?;
         let setup = Setup { mac: None, mtu: None, route_localnet: true };
         let finished = link::set_up(&mut self.route, At::Name(name.as_str()), setup, now())
             .and_then(|()| link::tag(&mut self.route, At::Name(name.as_str()), tag));
@@ -96,7 +96,7 @@ impl Kernel {
         let tap = NewTap::create(name, *options).map_err(|cause| match cause {
             Cause::Errno { errno: Errno::EBUSY | Errno::EEXIST | Errno::EINVAL, .. } => {
                 let refusal = Refusal::Kernel { errno: Errno::EEXIST, message: None };
-                self.name_taken(name, refusal)
+                self.name_taken(name.as_str(), refusal)
             }
             other => other,
         })?;
@@ -164,11 +164,11 @@ impl Kernel {
     }
 
     /// Says who has a name that the kernel refused as taken.
-    fn name_taken(&mut self, name: &DeviceName, refusal: Refusal) -> Cause {
+    fn name_taken(&mut self, name: &str, refusal: Refusal) -> Cause {
         if refusal.errno() == Some(Errno::EEXIST)
-            && let Ok(Some(link)) = link::find(&mut self.route, At::Name(name.as_str()))
+            && let Ok(Some(link)) = link::find(&mut self.route, At::Name(name))
         {
-            return Cause::NameTaken { name: name.to_string(), by: link.describe() };
+            return Cause::NameTaken { name: name.to_owned(), by: link.describe() };
         }
         refusal.into()
     }

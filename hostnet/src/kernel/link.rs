@@ -175,8 +175,8 @@ pub(super) fn set_mtu(netlink: &mut Netlink, at: At<'_>, mtu: u32) -> Result<(),
 }
 
 /// Renames a link. The index is needed since a name in the message is the new name.
-pub(super) fn rename(netlink: &mut Netlink, index: u32, to: &DeviceName) -> Result<(), Refusal> {
-    change(netlink, LinkUnspec::new_with_index(index).name(to.as_str()))
+pub(super) fn rename(netlink: &mut Netlink, index: u32, to: &str) -> Result<(), Refusal> {
+    change(netlink, LinkUnspec::new_with_index(index).name(to))
 }
 
 /// Deletes the link that has this tag at the moment of deletion; no other can be hit.

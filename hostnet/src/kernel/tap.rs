@@ -33,6 +33,9 @@ pub fn check_tun() -> Result<(), OpError> {
 
 /// Opens a queue of a persistent TAP, as a VMM does: frames are read from and written to the file.
 ///
+/// `options` must be those the TAP was made with: the kernel refuses another number of queues (`EINVAL`), and takes
+/// another `vnet_hdr` in silence, by which every frame would be misread.
+///
 /// The file is non-blocking and closed on `exec`. It belongs to the calling thread's network namespace.
 ///
 /// # Errors

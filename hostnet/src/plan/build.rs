@@ -3,7 +3,7 @@ use super::{Plan, PlanKind};
 use crate::firewall::{Element, TableName};
 use crate::observed::{Coverage, Link, LinkAddress, Observed, Table};
 use crate::op::{LinkChange, Op};
-use crate::spec::{Attachment, Desired, DeviceName, Family, Forward, Network, Owner};
+use crate::spec::{Attachment, Desired, DeviceName, Family, Forward, Network, Owner, Peering};
 use crate::tag::{Role, Subject, Tag};
 use macaddr::MacAddr6;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -149,6 +149,10 @@ fn wanted_elements(desired: &Desired) -> Vec<Wanted> {
         if network.masquerades() {
             elements.extend(network.prefixes().map(Element::Masquerade));
         }
+        // A network reaches itself, which has to be said where br_netfilter shows bridged frames to IP rules.
+        elements.extend(network.prefixes().map(|own| Element::Allowed { from: own, to: own }));
+        // Each network keeps what it may reach, so that it goes with the network.
+        elements.extend(desired.peerings().flat_map(|peering| reaches(desired, network, peering)));
         Wanted { tag: network_tag(owner, network.name()), elements }
     };
     let of_attachment = |attachment: &Attachment| {
@@ -348,11 +352,8 @@ impl<'a> Builder<'a> {
 
     /// Puts name, MAC and MTU right where somebody changed them.
     fn mend(&mut self, tag: &Tag, link: &Link, name: &DeviceName, mac: MacAddr6, mtu: Option<u32>) {
-        // A name that is no valid one cannot be named in a step; the kernel takes only valid ones.
-        if link.name != name.as_str()
-            && let Ok(from) = DeviceName::new(&link.name)
-        {
-            self.set(tag, LinkChange::Name { from, to: name.clone() });
+        if link.name != name.as_str() {
+            self.set(tag, LinkChange::Name { from: link.name.clone(), to: name.to_string() });
         }
         if let Some(from) = link.mac.filter(|from| *from != mac) {
             self.set(tag, LinkChange::Mac { from, to: mac });
@@ -369,6 +370,24 @@ impl<'a> Builder<'a> {
     fn set(&mut self, tag: &Tag, change: LinkChange) {
         self.ops.push(Op::SetLink { tag: tag.clone(), change });
     }
+}
+
+/// What a network may reach by a peering, if it is one of the two.
+fn reaches(desired: &Desired, network: &Network, peering: &Peering) -> Vec<Element> {
+    let (other, exposed) = if peering.first() == network.name() {
+        (peering.second(), peering.second_exposes())
+    } else if peering.second() == network.name() {
+        (peering.first(), peering.first_exposes())
+    } else {
+        return Vec::new();
+    };
+    let all: Vec<_> = desired.network(other).map(|o| o.prefixes().collect()).unwrap_or_default();
+    let exposed = if exposed.is_empty() { all.as_slice() } else { exposed };
+    let pairs = network.prefixes().flat_map(|from| exposed.iter().map(move |to| (from, *to)));
+    pairs
+        .filter(|(from, to)| from.addr().is_ipv4() == to.addr().is_ipv4())
+        .map(|(from, to)| Element::Allowed { from, to })
+        .collect()
 }
 
 pub(crate) fn network_tag(owner: &Owner, name: &crate::NetworkName) -> Tag {

@@ -1,8 +1,9 @@
 use super::{Plan, PlanKind};
-use crate::firewall::TableName;
+use crate::firewall::{Element, TableName};
 use crate::observed::{Coverage, Observed, Table};
 use crate::op::Op;
 use crate::tag::{Role, Subject, Tag};
+use ipnet::IpNet;
 use std::collections::BTreeSet;
 
 /// Why something cannot be torn down.
@@ -33,9 +34,22 @@ pub fn teardown(subjects: &BTreeSet<Subject>, observed: &Observed) -> Result<Pla
 
     let table = TableName::new(observed.owner.clone());
     let elements: Vec<_> = observed.table.elements().collect();
+    // Leave to reach a network that goes must not pass to the next one with its prefix.
+    let goes = |prefix: &IpNet| {
+        elements.iter().any(|(element, tag)| match element {
+            Element::Network(own) => own.contains(prefix) && tag.is_some_and(|tag| chosen(&tag)),
+            _ => false,
+        })
+    };
+    let leads_there = |element: &Element| match element {
+        Element::Allowed { to, .. } => goes(to),
+        _ => false,
+    };
+    let ours = |tag: &&Tag| tag.owner() == &observed.owner;
     let mut ops: Vec<Op> = elements
         .iter()
-        .filter_map(|(element, tag)| Some((*element, tag.filter(&chosen)?)))
+        .filter_map(|(element, tag)| Some((*element, tag.filter(ours)?)))
+        .filter(|(element, tag)| chosen(tag) || leads_there(element))
         .map(|(element, tag)| Op::RemoveElement {
             table: table.clone(),
             element: element.clone(),

@@ -1,4 +1,4 @@
-use super::{Attachment, AttachmentId, DeviceName, Network, NetworkName, Owner, Protocol};
+use super::{Attachment, AttachmentId, DeviceName, Network, NetworkName, Owner, Peering, Protocol};
 use core::fmt;
 use core::num::NonZeroU16;
 use ipnet::IpNet;
@@ -38,6 +38,7 @@ pub struct Desired {
     owner: Owner,
     networks: BTreeMap<NetworkName, Network>,
     attachments: BTreeMap<AttachmentId, Attachment>,
+    peerings: Vec<Peering>,
     /// Who has what only one can have; filled from the two maps above, never more and never less.
     taken: BTreeMap<Resource, String>,
 }
@@ -153,6 +154,36 @@ pub enum SpecError {
         /// The refused attachment.
         id: AttachmentId,
     },
+    /// Two networks are peered twice, or one with itself.
+    #[error("`{first}` and `{second}` are peered already; a pair of networks has one peering")]
+    DuplicatePeering {
+        /// One network.
+        first: NetworkName,
+        /// The other, or the same.
+        second: NetworkName,
+    },
+    /// A network that is to be peered is not there.
+    #[error("network `{network}` is to be peered but is not there; add the network first")]
+    UnknownPeer {
+        /// The missing network.
+        network: NetworkName,
+    },
+    /// A network exposes what is not its own.
+    #[error("network `{network}` cannot expose {prefix}, which is outside its prefixes")]
+    ExposedOutside {
+        /// The network.
+        network: NetworkName,
+        /// The refused prefix.
+        prefix: IpNet,
+    },
+    /// A network exposes a part of what it exposes already.
+    #[error("network `{network}` exposes {prefix} twice; name disjoint prefixes")]
+    ExposedTwice {
+        /// The network.
+        network: NetworkName,
+        /// The refused prefix.
+        prefix: IpNet,
+    },
     /// A guest's MAC that is none.
     #[error(
         "attachment `{id}`: {mac} is no unicast MAC address; clear the lowest bit of its first byte"
@@ -173,6 +204,7 @@ impl Desired {
             owner,
             networks: BTreeMap::new(),
             attachments: BTreeMap::new(),
+            peerings: Vec::new(),
             taken: BTreeMap::new(),
         }
     }
@@ -228,6 +260,46 @@ impl Desired {
         Ok(())
     }
 
+    /// Lets two networks reach each other.
+    ///
+    /// # Errors
+    /// When one of them is not there, both are the same, they are peered already, or a prefix that is exposed is not a
+    /// part of its network's. Nothing is changed then.
+    pub fn add_peering(&mut self, peering: Peering) -> Result<(), SpecError> {
+        let (first, second) = (peering.first(), peering.second());
+        let ends = |p: &Peering| {
+            let mut ends = [p.first().clone(), p.second().clone()];
+            ends.sort();
+            ends
+        };
+        if first == second || self.peerings.iter().any(|other| ends(other) == ends(&peering)) {
+            return Err(SpecError::DuplicatePeering {
+                first: first.clone(),
+                second: second.clone(),
+            });
+        }
+        for (name, exposed) in
+            [(first, peering.first_exposes()), (second, peering.second_exposes())]
+        {
+            let Some(network) = self.networks.get(name) else {
+                return Err(SpecError::UnknownPeer { network: name.clone() });
+            };
+            let outside = |prefix: &&IpNet| !network.prefixes().any(|own| own.contains(*prefix));
+            if let Some(prefix) = exposed.iter().find(outside) {
+                return Err(SpecError::ExposedOutside { network: name.clone(), prefix: *prefix });
+            }
+            let twice = exposed.iter().enumerate().find(|(n, prefix)| {
+                let earlier = exposed.iter().take(*n);
+                earlier.into_iter().any(|e| e.contains(*prefix) || prefix.contains(e))
+            });
+            if let Some((_, prefix)) = twice {
+                return Err(SpecError::ExposedTwice { network: name.clone(), prefix: *prefix });
+            }
+        }
+        self.peerings.push(peering);
+        Ok(())
+    }
+
     /// Who it belongs to.
     #[must_use]
     pub const fn owner(&self) -> &Owner {
@@ -242,6 +314,11 @@ impl Desired {
     /// The attachments, by id.
     pub fn attachments(&self) -> impl Iterator<Item = &Attachment> {
         self.attachments.values()
+    }
+
+    /// The peerings, in the order they were added.
+    pub fn peerings(&self) -> impl Iterator<Item = &Peering> {
+        self.peerings.iter()
     }
 
     /// One network.
@@ -309,6 +386,8 @@ struct Unchecked {
     networks: Vec<Network>,
     #[serde(default)]
     attachments: Vec<Attachment>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    peerings: Vec<Peering>,
 }
 
 #[cfg(feature = "serde")]
@@ -319,6 +398,7 @@ impl TryFrom<Unchecked> for Desired {
         let mut desired = Self::new(raw.owner);
         raw.networks.into_iter().try_for_each(|n| desired.add_network(n))?;
         raw.attachments.into_iter().try_for_each(|a| desired.add_attachment(a))?;
+        raw.peerings.into_iter().try_for_each(|p| desired.add_peering(p))?;
         Ok(desired)
     }
 }
@@ -330,6 +410,7 @@ impl From<Desired> for Unchecked {
             owner: desired.owner,
             networks: desired.networks.into_values().collect(),
             attachments: desired.attachments.into_values().collect(),
+            peerings: desired.peerings,
         }
     }
 }

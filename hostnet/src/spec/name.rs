@@ -48,8 +48,8 @@ pub enum NameError {
 /// A network device's name: 1 to 15 bytes, as the kernel takes it.
 ///
 /// The kernel refuses `/`, `:` and white space (`dev_valid_name` in `net/core/dev.c`), cuts a longer
-/// name silently in `TUNSETIFF`, and reads `%d` as "pick a number". All of these are refused here, and
-/// so is anything but printable ASCII.
+/// name silently in `TUNSETIFF`, and reads `%d` as "pick a number". All of these are refused here, and so is
+/// whatever would mean something else to a shell or as an option: letters, digits, `_`, `.` and `-` are left.
 ///
 /// ```
 /// use hostnet::DeviceName;
@@ -70,16 +70,19 @@ impl DeviceName {
     pub const MAX_LEN: usize = 15;
 
     const WHAT: &str = "device name";
+    const ALLOWED: &str = "letters, digits, `_` and `.`, and `-` but not at the start";
 
     /// Checks a device name.
     ///
     /// # Errors
-    /// When it is empty, longer than [`MAX_LEN`](Self::MAX_LEN) bytes, `.`, `..`, `lo`, `all` or `default`, or holds
-    /// anything but printable ASCII without `/`, `:` and `%`.
+    /// When it is empty, longer than [`MAX_LEN`](Self::MAX_LEN) bytes, `.`, `..`, `lo`, `all` or `default`, starts with
+    /// `-`, or holds anything but ASCII letters, digits, `_`, `.` and `-`.
     pub fn new(name: &str) -> Result<Self, NameError> {
         check_length(Self::WHAT, name, Self::MAX_LEN)?;
-        check_characters(Self::WHAT, name, "letters, digits, `-`, `_` and `.`", |c| {
-            c.is_ascii_graphic() && !matches!(c, '/' | ':' | '%')
+        let mut first = true;
+        check_characters(Self::WHAT, name, Self::ALLOWED, |c| {
+            let start = core::mem::replace(&mut first, false);
+            c.is_ascii_alphanumeric() || matches!(c, '_' | '.') || (c == '-' && !start)
         })?;
         // `all` and `default` are entries of /proc/sys/net/ipv4/conf, not devices.
         if matches!(name, "." | ".." | "lo" | "all" | "default") {
@@ -264,6 +267,14 @@ mod tests {
             "lo",
             "all",
             "a\nb",
+            "-rf",
+            "a;reboot",
+            "$(id)",
+            "a|b",
+            "#x",
+            "it's",
+            "tap\"x",
+            "*",
         ] {
             DeviceName::new(bad).unwrap_err();
         }

@@ -23,6 +23,7 @@ sysctl -w net.ipv4.conf.br0.route_localnet=1
 ip link set 'hostnet:demo:net:default:bridge:0' up
 nft 'add element inet hostnet-demo bridges { \"br0\" comment \"hostnet:demo:net:default:bridge:0\" }'
 nft 'add element inet hostnet-demo networks4 { 172.16.0.0/16 comment \"hostnet:demo:net:default:bridge:0\" }'
+nft 'add element inet hostnet-demo allowed4 { 172.16.0.0/16 . 172.16.0.0/16 comment \"hostnet:demo:net:default:bridge:0\" }'
 nft 'add element inet hostnet-demo masquerade4 { 172.16.0.0/16 comment \"hostnet:demo:net:default:bridge:0\" }'
 ip address add 172.16.0.1/16 dev 'hostnet:demo:net:default:bridge:0'
 ip tuntap add dev tap_a1b20000 mode tap
@@ -42,6 +43,7 @@ nft 'add element inet hostnet-demo forward4 { tcp . 22001 comment \"hostnet:demo
 nft 'delete element inet hostnet-demo forward4 { tcp . 22001 }'
 nft 'delete element inet hostnet-demo bridges { \"br0\" }'
 nft 'delete element inet hostnet-demo networks4 { 172.16.0.0/16 }'
+nft 'delete element inet hostnet-demo allowed4 { 172.16.0.0/16 . 172.16.0.0/16 }'
 nft 'delete element inet hostnet-demo masquerade4 { 172.16.0.0/16 }'
 ip link del 'hostnet:demo:vm:a1b20000:tap:0'
 ip link del 'hostnet:demo:net:default:bridge:0'

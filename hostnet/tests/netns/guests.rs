@@ -5,6 +5,7 @@ use hostnet::{
     Attachment, AttachmentId, Desired, DeviceName, Host, Netns, Network, NetworkName, Owner,
     TapOptions,
 };
+use ipnet::IpNet;
 use std::error::Error;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -52,7 +53,7 @@ impl Machine {
         let inside = Host::open_in(Owner::new("guest")?, Netns::named(&machine.name)?)?;
         let mut addresses =
             attachment.addresses().zip(network.gateways()).map(|(address, gateway)| {
-                ipnet::IpNet::new(address, gateway.prefix_len()).expect("the network's own length")
+                IpNet::new(address, gateway.prefix_len()).expect("the network's own length")
             });
         let card = Network::bridged(
             NetworkName::new("card")?,
@@ -62,7 +63,7 @@ impl Machine {
         let card = addresses.try_fold(card, Network::with_gateway)?.with_mac(attachment.mac())?;
         let mut wish = Desired::new(inside.owner().clone());
         // The cable's end needs an address for form's sake; nothing in the guest uses it.
-        let unused = card.prefixes().next().map(|prefix| last_guest(prefix.network()));
+        let unused = card.prefixes().next().map(|prefix| last_guest(prefix));
         wish.add_network(card)?;
         wish.add_attachment(Attachment::tap(
             AttachmentId::new("cable")?,
@@ -250,10 +251,11 @@ fn carry(from: &mut File, to: &mut File) -> bool {
     }
 }
 
-fn last_guest(network: IpAddr) -> IpAddr {
-    match network {
-        IpAddr::V4(address) => IpAddr::V4((u32::from(address) + 0xf0f0).into()),
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) + 0xf0f0).into()),
+/// The last address that a guest can have.
+fn last_guest(prefix: IpNet) -> IpAddr {
+    match prefix.broadcast() {
+        IpAddr::V4(last) => IpAddr::V4((u32::from(last) - 1).into()),
+        last @ IpAddr::V6(_) => last,
     }
 }
 

@@ -2,7 +2,10 @@
 
 use crate::guests::{Machine, any, ask_tcp, ask_udp, at, is_closed};
 use crate::world::{Outcome, block_on, lan, network, owned, port, tests, vm};
-use hostnet::{Attachment, Desired, Forward, Host, Network, Protocol};
+use hostnet::{
+    Attachment, AttachmentId, Desired, DeviceName, Forward, Host, Network, NetworkName, Peering,
+    Protocol,
+};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -12,6 +15,7 @@ tests![
     guests_get_out_under_the_hosts_address,
     a_guest_cannot_reach_the_hosts_loopback,
     a_forward_that_is_taken_down_is_closed,
+    networks_reach_one_another_only_where_they_are_peered,
 ];
 
 /// Two VMs with IPv4 and IPv6, each with port 22001 or 22002 of the host to its 22, over TCP and UDP.
@@ -134,5 +138,67 @@ fn a_forward_that_is_taken_down_is_closed() -> Outcome {
     )?)?;
     block_on(host.ensure(&without))?;
     assert!(is_closed(at("127.0.0.1:22001")));
+    Ok(())
+}
+
+fn networks_reach_one_another_only_where_they_are_peered() -> Outcome {
+    let host = owned("demo");
+    let mut apart = Desired::new(host.owner().clone());
+    let mut machines = Vec::new();
+    for (n, name) in [(1_u8, "web"), (2, "db")] {
+        let bridge = DeviceName::new(&format!("br{n}"))?;
+        let gateway = format!("10.{n}.0.1/24").parse()?;
+        let network = Network::bridged(NetworkName::new(name)?, bridge, gateway)?
+            .with_gateway(format!("fd00:{n}::1/64").parse()?)?
+            .with_masquerade();
+        apart.add_network(network.clone())?;
+        for guest in [2_u8, 20] {
+            let id = format!("{name}-{guest}");
+            let attachment = Attachment::tap(
+                AttachmentId::new(&id)?,
+                network.name().clone(),
+                DeviceName::new(&format!("tap_{id}"))?,
+                [0xAA, 0xFC, 0, 0, n, guest].into(),
+                format!("10.{n}.0.{guest}").parse()?,
+            )?
+            .with_address(format!("fd00:{n}::{guest}").parse()?)?;
+            apart.add_attachment(attachment.clone())?;
+            machines.push((attachment, network.clone()));
+        }
+    }
+    block_on(host.ensure(&apart))?;
+    let machines: Vec<Machine> = machines
+        .iter()
+        .map(|(attachment, network)| Machine::guest(attachment, network))
+        .collect::<Result<_, _>>()?;
+    let [web, web_20, db, db_20] = machines.as_slice() else { return Err("four machines".into()) };
+    for machine in &machines {
+        machine.serve_tcp(any(80))?;
+    }
+    let closed = |from: &Machine, to: &'static str| from.run(move || Ok(is_closed(at(to))));
+
+    // Within a network all is open, and so is the way to the gateway's forwards; between networks nothing is.
+    assert_eq!(web.ask_tcp(at("10.1.0.20:80"))?, ip("::ffff:10.1.0.2"));
+    assert_eq!(db.ask_tcp(at("[fd00:2::20]:80"))?, ip("fd00:2::2"));
+    assert!(closed(web, "10.2.0.2:80")? && closed(db, "10.1.0.2:80")?);
+    assert!(closed(web, "[fd00:2::2]:80")?);
+
+    // The web servers may reach one half of the databases, which may reach all of the web servers over IPv4.
+    let mut peered = apart.clone();
+    peered.add_peering(
+        Peering::new(NetworkName::new("web")?, NetworkName::new("db")?)
+            .exposing_second("10.2.0.0/28".parse()?)
+            .exposing_first("10.1.0.0/24".parse()?),
+    )?;
+    block_on(host.ensure(&peered))?;
+    assert_eq!(block_on(host.ensure(&peered))?.steps, 0);
+    // Neither sees the gateway's address instead of the other's: peers are not masqueraded.
+    assert_eq!(web.ask_tcp(at("10.2.0.2:80"))?, ip("::ffff:10.1.0.2"));
+    assert_eq!(db_20.ask_tcp(at("10.1.0.20:80"))?, ip("::ffff:10.2.0.20"));
+    assert!(closed(web, "10.2.0.20:80")? && closed(web_20, "10.2.0.20:80")?);
+    assert!(closed(web, "[fd00:2::2]:80")?, "no IPv6 prefix is exposed");
+
+    block_on(host.ensure(&apart))?;
+    assert!(closed(web, "10.2.0.2:80")? && closed(db, "10.1.0.2:80")?);
     Ok(())
 }

@@ -10,17 +10,24 @@ use netlink_packet_netfilter::nftables::{
     DataAttribute, ListAttribute, SetElementAttribute, SetElementFlags, SetElementList,
     SetElementMessage,
 };
+use rtnetlink::packet_core::{DefaultNla, Nla as _};
 use std::net::{IpAddr, SocketAddr};
 
 /// The user data's type-length-value entry that `nft` shows as a comment.
 const COMMENT: u8 = 0;
 
+/// `NFTA_DATA_VALUE`.
+const DATA_VALUE: u16 = 1;
+
 /// The length of an `ifname` key.
 const IFNAMSIZ: usize = 16;
 
 /// One element as the kernel tells it.
+#[derive(Default)]
 pub(super) struct Row {
     key: Vec<u8>,
+    /// The last key of an interval of concatenated fields.
+    key_end: Vec<u8>,
     data: Vec<u8>,
     tag: Option<Tag>,
     is_end: bool,
@@ -28,7 +35,7 @@ pub(super) struct Row {
 
 /// An element with everything, to be added.
 pub(super) fn full(table: &TableName, element: &Element, tag: &Tag) -> SetElementMessage {
-    let mut first = vec![SetElementAttribute::Key(value(key(element)))];
+    let mut first = keys(element);
     if let Element::Forward { to, .. } = element {
         let target = concatenate([&octets(to.ip()), &to.port().to_be_bytes()]);
         first.push(SetElementAttribute::Data(value(target)));
@@ -39,7 +46,7 @@ pub(super) fn full(table: &TableName, element: &Element, tag: &Tag) -> SetElemen
 
 /// An element's key alone, to be asked for or deleted.
 pub(super) fn key_only(table: &TableName, element: &Element) -> SetElementMessage {
-    message(table, element, vec![SetElementAttribute::Key(value(key(element)))])
+    message(table, element, keys(element))
 }
 
 /// All elements of a set, to be asked for.
@@ -87,6 +94,11 @@ pub(super) fn read(set: &str, mut rows: Vec<Row>) -> Result<Vec<(Element, Option
             }
             Ok(elements)
         }
+        "allowed4" | "allowed6" => rows
+            .into_iter()
+            .map(|row| Some((allowed(&row.key, &row.key_end)?, row.tag)))
+            .collect::<Option<_>>()
+            .ok_or_else(strange),
         "bridges" => rows
             .into_iter()
             .map(|row| Some((Element::Bridge(device(&row.key)?), row.tag)))
@@ -119,6 +131,16 @@ fn message(
     message
 }
 
+/// The key, and the end of it where it is an interval of concatenated fields.
+fn keys(element: &Element) -> Vec<SetElementAttribute> {
+    let mut keys = vec![SetElementAttribute::Key(value(key(element)))];
+    if let Element::Allowed { from, to } = element {
+        let end = [octets(from.broadcast()), octets(to.broadcast())].concat();
+        keys.push(SetElementAttribute::KeyEnd(vec![DefaultNla::new(DATA_VALUE, end)]));
+    }
+    keys
+}
+
 fn key(element: &Element) -> Vec<u8> {
     match element {
         Element::Bridge(name) => {
@@ -127,6 +149,7 @@ fn key(element: &Element) -> Vec<u8> {
             key
         }
         Element::Network(prefix) | Element::Masquerade(prefix) => octets(prefix.network()),
+        Element::Allowed { from, to } => [octets(from.network()), octets(to.network())].concat(),
         Element::Forward { protocol, host_port, .. } => {
             concatenate([&[protocol.number()], &host_port.get().to_be_bytes()])
         }
@@ -144,10 +167,14 @@ fn concatenate(fields: [&[u8]; 2]) -> Vec<u8> {
 }
 
 fn row(attributes: &[SetElementAttribute]) -> Row {
-    let mut row = Row { key: Vec::new(), data: Vec::new(), tag: None, is_end: false };
+    let mut row = Row::default();
     for attribute in attributes {
         match attribute {
             SetElementAttribute::Key(DataAttribute::Value(bytes)) => row.key.clone_from(bytes),
+            SetElementAttribute::KeyEnd(attributes) => {
+                let ends = attributes.iter().filter(|nla| nla.kind() == DATA_VALUE);
+                row.key_end = ends.flat_map(nla_value).collect();
+            }
             SetElementAttribute::Data(DataAttribute::Value(bytes)) => row.data.clone_from(bytes),
             SetElementAttribute::UserData(bytes) => {
                 row.tag = read_comment(bytes).and_then(|text| text.parse().ok());
@@ -192,6 +219,23 @@ fn after(address: IpAddr) -> Option<IpAddr> {
         IpAddr::V4(address) => Some(IpAddr::V4(u32::from(address).checked_add(1)?.into())),
         IpAddr::V6(address) => Some(IpAddr::V6(u128::from(address).checked_add(1)?.into())),
     }
+}
+
+fn allowed(start: &[u8], end: &[u8]) -> Option<Element> {
+    let half = start.len() / 2;
+    let (from, to) = start.split_at_checked(half)?;
+    let (from_end, to_end) = end.split_at_checked(half)?;
+    let between = |first: &[u8], last: &[u8]| match after(address(last)?) {
+        Some(end) => prefix(first, Some(&octets(end))),
+        None => prefix(first, None),
+    };
+    Some(Element::Allowed { from: between(from, from_end)?, to: between(to, to_end)? })
+}
+
+fn nla_value(nla: &DefaultNla) -> Vec<u8> {
+    let mut bytes = vec![0; nla.value_len()];
+    nla.emit_value(&mut bytes);
+    bytes
 }
 
 fn device(key: &[u8]) -> Option<DeviceName> {

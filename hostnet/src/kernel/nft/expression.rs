@@ -23,6 +23,7 @@ const TRANSPORT_HEADER: u32 = 2;
 const RTN_LOCAL: u32 = 2;
 const IPS_DST_NAT: u32 = 1 << 5;
 const NF_DROP: u32 = 0;
+const NF_ACCEPT: u32 = 1;
 const LOOKUP_INVERTED: u32 = 1;
 
 /// An address in the IP header.
@@ -52,6 +53,33 @@ pub(super) fn input_device_in(set: &str) -> [Expression; 2] {
 /// `ip saddr @SET`, `ip daddr != @SET`
 pub(super) fn ip_in(family: Family, field: Ip, membership: In, set: &str) -> [Expression; 2] {
     [load_ip(family, field), look_up(set, membership)]
+}
+
+/// `ip saddr . ip daddr != @SET`
+pub(super) fn pair_not_in(family: Family, set: &str) -> [Expression; 3] {
+    let second = match family {
+        Family::V4 => SECOND,
+        Family::V6 => AFTER_IPV6,
+    };
+    [
+        load_ip(family, Ip::Source),
+        load_ip_into(second, family, Ip::Destination),
+        look_up(set, In::NotSet),
+    ]
+}
+
+/// `accept`
+pub(super) fn accept() -> [Expression; 1] {
+    [verdict(NF_ACCEPT)]
+}
+
+/// `ct direction reply`
+pub(super) fn is_reply() -> [Expression; 2] {
+    const DREG: u16 = 1;
+    const KEY: u16 = 2;
+    const DIRECTION: u32 = 1;
+    const REPLY: u8 = 1;
+    [other("ct", [(DREG, FIRST.into()), (KEY, DIRECTION)]), compare(Operator::Equal, vec![REPLY])]
 }
 
 /// `ip saddr 127.0.0.0/8`
@@ -127,12 +155,16 @@ pub(super) fn masquerade() -> [Expression; 1] {
 
 /// `drop`
 pub(super) fn drop() -> [Expression; 1] {
-    let verdict = VerdictAttribute::Code(Verdict::Other(NF_DROP));
-    [Expressions::Immediate(vec![
+    [verdict(NF_DROP)]
+}
+
+fn verdict(code: u32) -> Expression {
+    let verdict = VerdictAttribute::Code(Verdict::Other(code));
+    Expressions::Immediate(vec![
         Immediate::DestinationRegister(Register::Verdict),
         Immediate::Data(DataAttribute::Verdict(vec![verdict])),
     ])
-    .into()]
+    .into()
 }
 
 fn load_meta(key: MetaKey) -> Expression {
@@ -140,6 +172,10 @@ fn load_meta(key: MetaKey) -> Expression {
 }
 
 fn load_ip(family: Family, field: Ip) -> Expression {
+    load_ip_into(FIRST, family, field)
+}
+
+fn load_ip_into(register: Register, family: Family, field: Ip) -> Expression {
     let offset = match (family, field) {
         (Family::V4, Ip::Source) => 12,
         (Family::V4, Ip::Destination) => 16,
@@ -147,7 +183,7 @@ fn load_ip(family: Family, field: Ip) -> Expression {
         (Family::V6, Ip::Destination) => 24,
     };
     Expressions::Payload(vec![
-        Payload::DestinationRegister(FIRST),
+        Payload::DestinationRegister(register),
         Payload::Base(NETWORK_HEADER),
         Payload::Offset(offset),
         Payload::Len(address_len(family)),

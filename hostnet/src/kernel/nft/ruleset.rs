@@ -2,17 +2,17 @@
 
 use super::element::{comment, read_comment};
 use super::expression::{
-    Expression, In, Ip, destination_is_local, drop, forward_by, input_device_in, ip_in,
-    ip_is_loopback, is_forwarded, is_of, masquerade,
+    Expression, In, Ip, accept, destination_is_local, drop, forward_by, input_device_in, ip_in,
+    ip_is_loopback, is_forwarded, is_of, is_reply, masquerade, pair_not_in,
 };
 use super::socket::Change;
 use crate::firewall::TableName;
 use crate::spec::Family;
 use netlink_packet_netfilter::nftables::{
     ChainAttribute, ChainMessage, Hook, HookNumber, InetHookNumber, NfTablesMessage, RuleAttribute,
-    RuleMessage, SetAttribute, SetFlags, SetMessage, TableAttribute, TableMessage,
+    RuleMessage, SetAttribute, SetDescription, SetFlags, SetMessage, TableAttribute, TableMessage,
 };
-use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE};
+use rtnetlink::packet_core::{DefaultNla, Emitable as _, NLA_F_NESTED, NLM_F_APPEND, NLM_F_CREATE};
 
 /// `nft`'s numbers of its types, which it needs to print what is in a set.
 const IPV4_ADDR: u32 = 7;
@@ -35,10 +35,12 @@ pub(super) fn changes(table: &TableName) -> Vec<Change> {
         host_endian(set(table, 1, "bridges", SetFlags::empty(), (IFNAME, 16))),
         set(table, 2, "networks4", SetFlags::Interval, (IPV4_ADDR, 4)),
         set(table, 3, "networks6", SetFlags::Interval, (IPV6_ADDR, 16)),
-        set(table, 4, "masquerade4", SetFlags::Interval, (IPV4_ADDR, 4)),
-        set(table, 5, "masquerade6", SetFlags::Interval, (IPV6_ADDR, 16)),
-        forward_map(table, 6, "forward4", (IPV4_ADDR, 4)),
-        forward_map(table, 7, "forward6", (IPV6_ADDR, 16)),
+        pair_set(table, 4, "allowed4", (IPV4_ADDR, 4)),
+        pair_set(table, 5, "allowed6", (IPV6_ADDR, 16)),
+        set(table, 6, "masquerade4", SetFlags::Interval, (IPV4_ADDR, 4)),
+        set(table, 7, "masquerade6", SetFlags::Interval, (IPV6_ADDR, 16)),
+        forward_map(table, 8, "forward4", (IPV4_ADDR, 4)),
+        forward_map(table, 9, "forward6", (IPV6_ADDR, 16)),
     ];
     changes.extend(sets.into_iter().map(Change::create));
     for chain in chains() {
@@ -67,7 +69,7 @@ struct Chain {
     rules: Vec<Vec<Expression>>,
 }
 
-fn chains() -> [Chain; 4] {
+fn chains() -> [Chain; 5] {
     use Family::{V4, V6};
     use Ip::{Destination, Source};
     let forward =
@@ -92,6 +94,15 @@ fn chains() -> [Chain; 4] {
             &masquerade(),
         ])
     };
+    let isolate = |family, networks, allowed| {
+        rule([
+            &is_of(family),
+            &ip_in(family, Source, In::Set, networks),
+            &ip_in(family, Destination, In::Set, networks),
+            &pair_not_in(family, allowed),
+            &drop(),
+        ])
+    };
     let from_the_host = rule([
         &is_of(V4),
         &is_forwarded(),
@@ -106,6 +117,18 @@ fn chains() -> [Chain; 4] {
             hook: InetHookNumber::PreRouting,
             priority: -300,
             rules: [Source, Destination].map(refuse_loopback).into(),
+        },
+        Chain {
+            name: "isolation",
+            kind: "filter",
+            hook: InetHookNumber::Forward,
+            priority: 0,
+            rules: vec![
+                rule([&is_forwarded(), &accept()]),
+                rule([&is_reply(), &accept()]),
+                isolate(V4, "networks4", "allowed4"),
+                isolate(V6, "networks6", "allowed6"),
+            ],
         },
         Chain {
             name: "prerouting",
@@ -197,6 +220,29 @@ fn host_endian(mut set: NfTablesMessage) -> NfTablesMessage {
         set.attributes.push(SetAttribute::UserData(entry));
     }
     set
+}
+
+/// A set of pairs of prefixes: intervals of two concatenated addresses.
+fn pair_set(
+    table: &TableName,
+    id: u32,
+    name: &str,
+    (address_type, address_len): (u32, u32),
+) -> NfTablesMessage {
+    const FIELD_LEN: u16 = 1;
+    const LIST_ELEMENT: u16 = 1 | NLA_F_NESTED;
+    let pair_type = address_type << TYPE_BITS | address_type;
+    let flags = SetFlags::Interval | SetFlags::Concat;
+    let mut pairs = set(table, id, name, flags, (pair_type, address_len * 2));
+    if let NfTablesMessage::NewSet(pairs) = &mut pairs {
+        // The kernel wants to know where one field ends and the next begins.
+        let len = [DefaultNla::new(FIELD_LEN, address_len.to_be_bytes().to_vec())];
+        let mut field = vec![0; len.as_slice().buffer_len()];
+        len.as_slice().emit(&mut field);
+        let fields = vec![DefaultNla::new(LIST_ELEMENT, field); 2];
+        pairs.attributes.push(SetAttribute::Description(vec![SetDescription::Concat(fields)]));
+    }
+    pairs
 }
 
 fn forward_map(

@@ -25,8 +25,17 @@ const BATCH_GENID: u16 = 1;
 const SUBSYSTEM: u16 = 10;
 
 /// The sets and the map whose elements are ours to know.
-const SETS: [&str; 7] =
-    ["bridges", "networks4", "networks6", "masquerade4", "masquerade6", "forward4", "forward6"];
+const SETS: [&str; 9] = [
+    "bridges",
+    "networks4",
+    "networks6",
+    "allowed4",
+    "allowed6",
+    "masquerade4",
+    "masquerade6",
+    "forward4",
+    "forward6",
+];
 
 /// A socket to nf_tables.
 #[derive(Debug)]
