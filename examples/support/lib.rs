@@ -6,6 +6,7 @@ pub mod guest;
 pub mod identity;
 pub mod place;
 pub mod report;
+pub mod signals;
 pub mod watch;
 
 /// Compiles the examples of the root README.

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::sync::OnceLock;
 
 /// Where an example says what it does. A reader who goes away (`| head`) stops the words, not the work.
 #[derive(Debug, Clone, Copy)]
@@ -13,7 +14,18 @@ pub enum Report {
     Json,
 }
 
+/// Why something that was to be said could not be, such as a full disk.
+static LOST: OnceLock<String> = OnceLock::new();
+
 impl Report {
+    /// Whether everything was said, for the exit status.
+    ///
+    /// # Errors
+    /// What went wrong first, in words.
+    pub fn finish(self) -> Result<(), String> {
+        LOST.get().map_or(Ok(()), |error| Err(format!("write to standard output: {error}")))
+    }
+
     /// Starts a stage of the example. JSON readers see it as the `stage` of what follows.
     pub fn heading(self, text: impl Display) {
         if matches!(self, Self::Text) {
@@ -60,5 +72,10 @@ fn event<const N: usize>(stage: &str, fields: [(&str, Value); N]) {
 
 fn write(line: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            LOST.get_or_init(|| error.to_string());
+        }
+        _ => {}
+    }
 }
