@@ -158,8 +158,8 @@ impl<'a> Lifecycle<'a> {
     async fn recover(&self, host: &Host) -> Outcome {
         let observed = host.observe().await?;
         // This program's claims do not outlive it, so nothing of its own can be alive when it starts.
-        let found = garbage(&observed, &BTreeSet::new(), now(), Duration::ZERO);
-        if found.orphans.is_empty() && found.young.is_empty() {
+        let found = garbage(&observed, &BTreeSet::new(), now(), Duration::ZERO)?;
+        if found.orphans.is_empty() && found.young.is_empty() && found.half_made.is_empty() {
             return Ok(());
         }
         self.report.heading("Left by an earlier run");
@@ -167,6 +167,13 @@ impl<'a> Lifecycle<'a> {
             let devices = orphan.devices.join(", ");
             let text = format!("{}: {devices} and {} rules", orphan.subject, orphan.elements);
             self.report.fact("recover", "found", text);
+        }
+        for device in &found.half_made {
+            self.report.fact(
+                "recover",
+                "found",
+                format_args!("{device}, whose making was cut short"),
+            );
         }
         let cleanup = found.teardown(&observed)?;
         host.apply(&cleanup).await?;

@@ -1,9 +1,10 @@
 //! Carrying a plan out: one loop for making, undoing and removing.
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Effect};
 use crate::error::OpError;
 use crate::op::Op;
 use crate::plan::Plan;
+use crate::spec::Owner;
 use crate::tag::Tag;
 
 /// What became of a plan that was carried out whole.
@@ -51,6 +52,16 @@ pub enum ApplyError {
         /// What went wrong.
         errors: Vec<OpError>,
     },
+    /// A step of the plan is about somebody else's objects. Nothing was done.
+    #[error(
+        "the plan is `{plan}`'s and this is `{host}`'s host; give it to the host it was made for"
+    )]
+    OtherOwner {
+        /// Whose objects the plan is about.
+        plan: Owner,
+        /// Whose host it was given to.
+        host: Owner,
+    },
     /// The namespace's thread ended before the plan was carried out.
     #[error("the namespace's thread has ended")]
     Closed,
@@ -78,14 +89,21 @@ pub(crate) fn build(
     progress: &mut Progress,
 ) -> Result<Applied, ApplyError> {
     let steps = plan.ops.len();
+    let mut changed = Vec::new();
     for (step, op) in plan.ops.iter().enumerate() {
         progress(Step::Starting(step, op));
-        let Err(error) = backend.execute(op) else {
-            progress(Step::Done(step, op));
-            continue;
+        let error = match backend.execute(op) {
+            Ok(effect) => {
+                if effect == Effect::Changed {
+                    changed.push(op);
+                }
+                progress(Step::Done(step, op));
+                continue;
+            }
+            Err(error) => error,
         };
         progress(Step::Failed(step, op));
-        let left = undo(backend, plan.ops.get(..step).unwrap_or_default());
+        let left = undo(backend, &changed);
         return Err(if left.is_empty() {
             ApplyError::Undone { step, steps, error }
         } else {
@@ -143,7 +161,7 @@ struct Listeners<'a> {
 impl Listeners<'_> {
     fn one(&mut self, backend: &mut dyn Backend, entry: &Entry<'_>) {
         self.starting(entry);
-        let result = backend.execute(entry.op);
+        let result = backend.execute(entry.op).map(|_| ());
         self.ended(entry, result);
     }
 
@@ -199,8 +217,9 @@ const fn deleted_link(op: &Op) -> Option<&Tag> {
 }
 
 /// Undoes these steps, last first, each on its own; returns what could not be undone.
-fn undo(backend: &mut dyn Backend, done: &[Op]) -> Vec<OpError> {
-    done.iter().rev().filter_map(Op::inverse).filter_map(|op| backend.execute(&op).err()).collect()
+fn undo(backend: &mut dyn Backend, done: &[&Op]) -> Vec<OpError> {
+    let undo = done.iter().rev().filter_map(|op| op.inverse());
+    undo.filter_map(|op| backend.execute(&op).err()).collect()
 }
 
 fn list(errors: &[OpError]) -> String {

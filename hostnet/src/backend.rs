@@ -14,16 +14,26 @@ pub(crate) trait Backend {
     /// Looks at the namespace.
     fn observe(&mut self, owner: &Owner, scope: &Scope) -> Result<Observed, OpError>;
 
-    /// Carries out one step, wholly or not at all.
-    fn execute(&mut self, op: &Op) -> Result<(), OpError>;
+    /// Carries out one step, wholly or not at all, and says whether there was anything to do.
+    fn execute(&mut self, op: &Op) -> Result<Effect, OpError>;
 
     /// Deletes the devices with these tags, each on its own account; one that is not there is deleted already.
     fn delete_links(&mut self, tags: &[&Tag]) -> Vec<Result<(), OpError>> {
-        tags.iter().map(|tag| self.execute(&Op::DeleteLink { tag: (*tag).clone() })).collect()
+        let delete = |tag: &&Tag| self.execute(&Op::DeleteLink { tag: (*tag).clone() }).map(|_| ());
+        tags.iter().map(delete).collect()
     }
 
     /// The neighbour table of one device.
     fn neighbours(&mut self, device: &Tag) -> Result<Vec<Neighbour>, OpError>;
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Something is different now, and can be undone.
+    Changed,
+    /// It was so already; undoing it would take away what somebody else made.
+    Unchanged,
 }
 
 /// What to look at.

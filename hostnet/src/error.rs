@@ -85,8 +85,8 @@ pub enum Cause {
         /// What has it.
         by: String,
     },
-    /// The host port is taken by another forward.
-    PortTaken {
+    /// The host port leads elsewhere already, or the prefix is another network's.
+    ElementTaken {
         /// What has it, if it says so.
         by: Option<String>,
     },
@@ -125,11 +125,11 @@ impl fmt::Display for Cause {
                 f,
                 "the name `{name}` is taken by {by}, which is left alone; rename it or choose another name"
             ),
-            Self::PortTaken { by: Some(by) } => {
-                write!(f, "the host port is taken by {by}; choose another port")
+            Self::ElementTaken { by: Some(by) } => {
+                write!(f, "it is taken by {by}; choose another")
             }
-            Self::PortTaken { by: None } => {
-                f.write_str("the host port is taken by another forward; choose another port")
+            Self::ElementTaken { by: None } => {
+                f.write_str("it is taken, or overlaps what is there; choose another")
             }
             Self::Tun { errno: Errno::EACCES } => f.write_str(
                 "/dev/net/tun may not be opened by this user; allow it with `chmod 666 /dev/net/tun` as root, \

@@ -26,7 +26,7 @@
 //! # }
 //! ```
 
-use crate::backend::{Backend, Neighbour, Scope};
+use crate::backend::{Backend, Effect, Neighbour, Scope};
 use crate::error::{Cause, Errno, OpError};
 use crate::firewall::{Element, TableName};
 use crate::observed::{Coverage, Link, LinkAddress, Observed, Table};
@@ -125,7 +125,8 @@ impl Backend for Fake {
         let wanted = |link: &&Link| match scope {
             Scope::Everything => true,
             Scope::Named { tags, names } => {
-                tags.iter().any(|tag| link.tag.as_ref() == Some(tag))
+                !link.addresses.is_empty()
+                    || tags.iter().any(|tag| link.tag.as_ref() == Some(tag))
                     || names.iter().any(|name| link.name == name.as_str())
             }
         };
@@ -144,7 +145,7 @@ impl Backend for Fake {
         })
     }
 
-    fn execute(&mut self, op: &Op) -> Result<(), OpError> {
+    fn execute(&mut self, op: &Op) -> Result<Effect, OpError> {
         self.world().execute(op).map_err(|cause| {
             let line = op.to_string();
             OpError::new(line.lines().next().unwrap_or_default(), cause)
@@ -161,7 +162,14 @@ impl Backend for Fake {
 }
 
 impl World {
-    fn execute(&mut self, op: &Op) -> Result<(), Cause> {
+    fn execute(&mut self, op: &Op) -> Result<Effect, Cause> {
+        let before = (self.state.clone(), self.forwarding.clone());
+        self.carry_out(op)?;
+        let same = before == (self.state.clone(), self.forwarding.clone());
+        Ok(if same { Effect::Unchanged } else { Effect::Changed })
+    }
+
+    fn carry_out(&mut self, op: &Op) -> Result<(), Cause> {
         match self.fault.take() {
             Some((0, errno)) => return Err(errno.into()),
             Some((steps, errno)) => self.fault = Some((steps - 1, errno)),
@@ -172,10 +180,7 @@ impl World {
                 self.forwarding.insert(*family);
             }
             Op::CreateTable { table } => {
-                if self.state.tables.contains_key(table) {
-                    return Err(Cause::ForeignTable);
-                }
-                self.state.tables.insert(table.clone(), BTreeMap::new());
+                self.state.tables.entry(table.clone()).or_default();
             }
             Op::RemoveTable { table } => {
                 if self.state.tables.get(table).is_some_and(BTreeMap::is_empty) {
@@ -188,18 +193,16 @@ impl World {
             Op::CreateTap { name, mac, mtu, tag, .. } => {
                 self.create(name, "tun", *mac, *mtu, tag)?;
             }
-            Op::TagHalfMade { name, tag } => {
-                let link = self.named(name.as_str()).ok_or(Cause::Missing)?;
-                if !link.is_half_made(tag.owner(), "bridge") {
-                    return Err(Cause::NameTaken { name: name.to_string(), by: link.describe() });
+            Op::DeleteHalfMade { index, owner, .. } => {
+                if self.state.links.get(index).is_some_and(|l| l.is_half_made(owner, "bridge")) {
+                    self.state.links.remove(index);
                 }
-                link.tag = Some(tag.clone());
             }
-            Op::AttachPort { port, bridge } => self.attach(port, bridge)?,
-            Op::DetachPort { port, .. } => {
+            Op::AttachPort { port, bridge, .. } => self.attach(port, bridge)?,
+            Op::RestorePort { port, to } => {
                 let link = self.tagged(port)?;
-                link.master = None;
-                link.up = false;
+                link.master = to.master;
+                link.up = to.up;
             }
             Op::SetLink { tag, change } => self.change(tag, change)?,
             Op::AddAddress { tag, address } => {
@@ -324,7 +327,7 @@ impl World {
         match elements.iter().find(|(other, _)| other.key_only() == element.key_only()) {
             Some((other, by)) if other == element && by == tag => {}
             Some((_, by)) => {
-                return Err(Cause::PortTaken { by: Some(by.to_string()) });
+                return Err(Cause::ElementTaken { by: Some(by.to_string()) });
             }
             None => {
                 elements.insert(element.clone(), tag.clone());

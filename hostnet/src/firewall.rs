@@ -1,7 +1,7 @@
 //! The firewall as data: one table of our own with fixed rules, and elements in its sets and map.
 
-use crate::spec::{DeviceName, Owner, Protocol};
-use crate::tag::Tag;
+use crate::spec::{Owner, Protocol};
+use crate::tag::{Tag, birth_group};
 use core::fmt;
 use core::num::NonZeroU16;
 use ipnet::IpNet;
@@ -20,6 +20,12 @@ impl TableName {
         Self(owner)
     }
 
+    /// Whose table it is.
+    #[must_use]
+    pub const fn owner(&self) -> &Owner {
+        &self.0
+    }
+
     /// What the table's user data holds; a table without it is not ours, whatever it is called.
     pub(crate) fn mark(&self) -> String {
         format!("hostnet:{}:table:{RULESET_VERSION}", self.0)
@@ -28,7 +34,8 @@ impl TableName {
     /// The table's sets, map, chains and rules, as `nft -f` reads them.
     #[must_use]
     pub fn ruleset(&self) -> String {
-        format!("table inet {self} {{\n\tcomment \"{}\"\n{RULESET}}}\n", self.mark())
+        let rules = RULESET.replace("GROUP", &birth_group(&self.0).to_string());
+        format!("table inet {self} {{\n\tcomment \"{}\"\n{rules}}}\n", self.mark())
     }
 }
 
@@ -39,18 +46,18 @@ impl fmt::Display for TableName {
 }
 
 /// Raised whenever [`RULESET`] changes, so that a table of another version is told apart.
-const RULESET_VERSION: u32 = 2;
+const RULESET_VERSION: u32 = 1;
 
 /// The fixed part of the table. `kernel::nft::ruleset` builds the same over netlink.
 ///
 /// * `guard`: `route_localnet` lets 127.0.0.1 reach a guest through a forward; this keeps guests from reaching the
-///   host's loopback the other way (CVE-2020-8558).
+///   host's loopback the other way (CVE-2020-8558). It also keeps a guest from announcing itself as the host's
+///   router. Bridges are known by the link group they are born in, which they keep whatever they are called.
 /// * `isolation`: networks do not reach one another, but through a forward or where it is allowed; answers come back.
 /// * `prerouting` and `output`: forwards, for connections from outside and from the host itself.
 /// * `postrouting`: replies must come back through the host, so connections from 127.0.0.1 and from guest to
 ///   guest through a forward take the host's address; and so does what leaves a masquerading network.
 const RULESET: &str = "\
-\tset bridges { type ifname; }
 \tset networks4 { type ipv4_addr; flags interval; }
 \tset networks6 { type ipv6_addr; flags interval; }
 \tset allowed4 { type ipv4_addr . ipv4_addr; flags interval; }
@@ -61,8 +68,10 @@ const RULESET: &str = "\
 \tmap forward6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
 \tchain guard {
 \t\ttype filter hook prerouting priority raw; policy accept;
-\t\tiifname @bridges ip saddr 127.0.0.0/8 drop
-\t\tiifname @bridges ip daddr 127.0.0.0/8 drop
+\t\tiifgroup GROUP ip saddr 127.0.0.0/8 drop
+\t\tiifgroup GROUP ip daddr 127.0.0.0/8 drop
+\t\tiifgroup GROUP icmpv6 type nd-router-advert drop
+\t\tiifgroup GROUP icmpv6 type nd-redirect drop
 \t}
 \tchain isolation {
 \t\ttype filter hook forward priority filter; policy accept;
@@ -79,7 +88,7 @@ const RULESET: &str = "\
 \tchain output {
 \t\ttype nat hook output priority -100; policy accept;
 \t\tmeta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map @forward4
-\t\tmeta nfproto ipv6 fib daddr type local dnat ip6 to meta l4proto . th dport map @forward6
+\t\tmeta nfproto ipv6 ip6 daddr != ::1 fib daddr type local dnat ip6 to meta l4proto . th dport map @forward6
 \t}
 \tchain postrouting {
 \t\ttype nat hook postrouting priority srcnat; policy accept;
@@ -97,8 +106,6 @@ const RULESET: &str = "\
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Element {
-    /// A bridge of ours, whose guests must not reach the host's loopback.
-    Bridge(DeviceName),
     /// The prefix of a network of ours.
     Network(IpNet),
     /// Leave for one prefix to open connections to another, of two networks of ours.
@@ -126,7 +133,6 @@ impl Element {
     #[must_use]
     pub const fn set(&self) -> &'static str {
         match self {
-            Self::Bridge(_) => "bridges",
             Self::Network(IpNet::V4(_)) => "networks4",
             Self::Network(IpNet::V6(_)) => "networks6",
             Self::Allowed { from: IpNet::V4(_), .. } => "allowed4",
@@ -154,7 +160,6 @@ impl Element {
     /// Its key as `nft` writes it.
     pub(crate) fn key(&self) -> String {
         match self {
-            Self::Bridge(name) => format!("\"{name}\""),
             Self::Network(prefix) | Self::Masquerade(prefix) => prefix.to_string(),
             Self::Allowed { from, to } => format!("{from} . {to}"),
             Self::Forward { protocol, host_port, .. } => format!("{protocol} . {host_port}"),
@@ -174,7 +179,6 @@ impl Element {
 impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bridge(name) => write!(f, "bridge {name}"),
             Self::Network(prefix) => write!(f, "network {prefix}"),
             Self::Allowed { from, to } => write!(f, "allowed {from} -> {to}"),
             Self::Masquerade(prefix) => write!(f, "masquerade {prefix}"),

@@ -2,6 +2,7 @@ use crate::apply::{self, Applied, ApplyError, Progress, Step};
 use crate::backend::{Backend, Neighbour, Scope};
 use crate::error::{Cause, OpError};
 use crate::observed::Observed;
+use crate::op::Op;
 use crate::plan::{
     Plan, PlanError, PlanKind, TeardownError, attachment_tag, network_tag, plan, teardown,
 };
@@ -23,8 +24,22 @@ type Work = Box<dyn FnOnce(&mut dyn Backend) + Send>;
 enum Job {
     /// Anything that is done alone.
     Run(Work),
-    /// A plan that removes, which is carried out together with others that wait.
-    Remove(Plan, Progress, oneshot::Sender<Result<Applied, ApplyError>>),
+    /// A removal, which is carried out together with others that wait.
+    Remove(Removal),
+}
+
+/// What is to be removed, and whom to tell.
+struct Removal {
+    what: What,
+    progress: Progress,
+    answer: oneshot::Sender<Result<Applied, EnsureError>>,
+}
+
+enum What {
+    /// The steps of a plan.
+    Plan(Plan),
+    /// Whatever there is of these subjects when it is looked at, and nothing that is made after that.
+    Subjects(Owner, BTreeSet<Subject>),
 }
 
 /// One network namespace and one owner in it.
@@ -140,14 +155,7 @@ impl Host {
     /// # Errors
     /// When the kernel cannot be asked.
     pub async fn observe_for(&self, desired: &Desired) -> Result<Observed, OpError> {
-        let owner = desired.owner();
-        let bridges =
-            desired.networks().map(|n| (network_tag(owner, n.name()), n.bridge().clone()));
-        let tap_devices = desired
-            .attachments()
-            .map(|a| (attachment_tag(owner, a, Role::Tap), a.tap_name().clone()));
-        let (tags, names) = bridges.chain(tap_devices).unzip();
-        self.observe_scope(Scope::Named { tags, names }).await
+        self.observe_scope(scope_of(desired)).await
     }
 
     /// Carries a plan out. A plan that builds is undone if a step fails; one that removes goes on.
@@ -167,17 +175,21 @@ impl Host {
         plan: &Plan,
         progress: impl FnMut(Step<'_>) + Send + 'static,
     ) -> Result<Applied, ApplyError> {
+        let other = plan.ops().iter().filter_map(Op::owner).find(|owner| **owner != self.owner);
+        if let Some(other) = other {
+            return Err(ApplyError::OtherOwner { plan: other.clone(), host: self.owner.clone() });
+        }
         let (plan, mut progress): (_, Progress) = (plan.clone(), Box::new(progress));
         let result = match plan.kind {
             PlanKind::Build => {
                 self.run(move |backend| apply::build(backend, &plan, &mut progress)).await
             }
-            PlanKind::Remove => {
-                let (answer, result) = oneshot::channel();
-                // A thread that is gone drops the sender, which the receiver sees.
-                let _ = self.jobs.send(Job::Remove(plan, progress, answer));
-                result.await.ok()
-            }
+            PlanKind::Remove => match self.remove_job(What::Plan(plan), progress).await {
+                Some(Ok(applied)) => Some(Ok(applied)),
+                Some(Err(EnsureError::Apply(error))) => Some(Err(error)),
+                // Nothing is looked at or planned for a plan.
+                Some(Err(_)) | None => None,
+            },
         };
         result.unwrap_or(Err(ApplyError::Closed))
     }
@@ -187,9 +199,16 @@ impl Host {
     /// # Errors
     /// When something foreign is in the way or a step fails; then the namespace is as it was.
     pub async fn ensure(&self, desired: &Desired) -> Result<Applied, EnsureError> {
-        let observed = self.observe_for(desired).await?;
-        let plan = plan(desired, &observed)?;
-        Ok(self.apply(&plan).await?)
+        let (desired, scope) = (desired.clone(), scope_of(desired));
+        let owner = self.owner.clone();
+        // In one go, so that nothing comes between the look and the act.
+        let result = self.run(move |backend| {
+            let observed = backend.observe(&owner, &scope)?;
+            let plan = plan(&desired, &observed)?;
+            let mut nobody: Progress = Box::new(|_| {});
+            Ok(apply::build(backend, &plan, &mut nobody)?)
+        });
+        result.await.unwrap_or_else(|| Err(ApplyError::Closed.into()))
     }
 
     /// Makes nothing of these subjects be there: looks, plans, applies. Does nothing if nothing is.
@@ -197,9 +216,9 @@ impl Host {
     /// # Errors
     /// When a bridge is still in use or a step fails; all other steps are carried out then.
     pub async fn remove(&self, subjects: &BTreeSet<Subject>) -> Result<Applied, EnsureError> {
-        let observed = self.observe().await?;
-        let plan = teardown(subjects, &observed)?;
-        Ok(self.apply(&plan).await?)
+        let what = What::Subjects(self.owner.clone(), subjects.clone());
+        let result = self.remove_job(what, Box::new(|_| {})).await;
+        result.unwrap_or_else(|| Err(ApplyError::Closed.into()))
     }
 
     /// The neighbour table of a network's bridge: which address was seen at which MAC.
@@ -216,6 +235,17 @@ impl Host {
         let owner = self.owner.clone();
         let result = self.run(move |backend| backend.observe(&owner, &scope)).await;
         result.unwrap_or_else(|| Err(OpError::new("look at the namespace", Cause::Closed)))
+    }
+
+    /// Removes something on the namespace's thread; `None` if that has ended.
+    async fn remove_job(
+        &self,
+        what: What,
+        progress: Progress,
+    ) -> Option<Result<Applied, EnsureError>> {
+        let (answer, result) = oneshot::channel();
+        self.jobs.send(Job::Remove(Removal { what, progress, answer })).ok()?;
+        result.await.ok()
     }
 
     /// Runs a job on the namespace's thread; `None` if that has ended.
@@ -253,6 +283,16 @@ impl Host {
     }
 }
 
+/// The devices that a wish names.
+fn scope_of(desired: &Desired) -> Scope {
+    let owner = desired.owner();
+    let bridges = desired.networks().map(|n| (network_tag(owner, n.name()), n.bridge().clone()));
+    let tap_devices =
+        desired.attachments().map(|a| (attachment_tag(owner, a, Role::Tap), a.tap_name().clone()));
+    let (tags, names) = bridges.chain(tap_devices).unzip();
+    Scope::Named { tags, names }
+}
+
 /// Does what is asked for, in order, until nobody can ask any more.
 #[cfg(any(target_os = "linux", feature = "fake"))]
 fn work(backend: &mut dyn Backend, queue: &mpsc::Receiver<Job>) {
@@ -260,27 +300,51 @@ fn work(backend: &mut dyn Backend, queue: &mpsc::Receiver<Job>) {
     while let Some(job) = next.take() {
         match job {
             Job::Run(job) => job(backend),
-            Job::Remove(plan, progress, answer) => {
-                let (mut orders, mut answers) = (vec![(plan, progress)], vec![answer]);
-                while orders.len() < MOST_REMOVALS {
+            Job::Remove(removal) => {
+                let mut removals = vec![removal];
+                while removals.len() < MOST_REMOVALS {
                     match queue.try_recv() {
-                        Ok(Job::Remove(plan, progress, answer)) => {
-                            orders.push((plan, progress));
-                            answers.push(answer);
-                        }
+                        Ok(Job::Remove(removal)) => removals.push(removal),
                         other => {
                             next = other.ok();
                             break;
                         }
                     }
                 }
-                for (answer, result) in answers.into_iter().zip(apply::remove(backend, &mut orders))
-                {
-                    let _ = answer.send(result);
-                }
+                remove_together(backend, removals);
             }
         }
         next = next.or_else(|| queue.recv().ok());
+    }
+}
+
+/// Carries out removals that were asked for at once.
+#[cfg(any(target_os = "linux", feature = "fake"))]
+fn remove_together(backend: &mut dyn Backend, removals: Vec<Removal>) {
+    // One look serves them all: nothing of ours is made while this thread is here.
+    let mut seen: Option<Result<Observed, OpError>> = None;
+    let (mut orders, mut answers) = (Vec::new(), Vec::new());
+    for Removal { what, progress, answer } in removals {
+        let plan = match what {
+            What::Plan(plan) => Ok(plan),
+            What::Subjects(owner, subjects) => seen
+                .get_or_insert_with(|| backend.observe(&owner, &Scope::Everything))
+                .clone()
+                .map_err(EnsureError::from)
+                .and_then(|observed| Ok(teardown(&subjects, &observed)?)),
+        };
+        match plan {
+            Ok(plan) => {
+                orders.push((plan, progress));
+                answers.push(answer);
+            }
+            Err(error) => {
+                let _ = answer.send(Err(error));
+            }
+        }
+    }
+    for (answer, result) in answers.into_iter().zip(apply::remove(backend, &mut orders)) {
+        let _ = answer.send(result.map_err(EnsureError::from));
     }
 }
 

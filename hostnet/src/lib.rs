@@ -93,7 +93,7 @@ pub use host::{EnsureError, Host, OpenError};
 #[cfg(target_os = "linux")]
 pub use kernel::{Netns, NetnsError, Sandbox, SandboxError, TapError, check_tun, open_tap};
 pub use observed::{Coverage, Link, LinkAddress, Observed, Table};
-pub use op::{LinkChange, Op};
+pub use op::{LinkChange, Op, PortState};
 pub use plan::{
     Garbage, Orphan, Plan, PlanError, PlanKind, TeardownError, garbage, plan, teardown,
 };

@@ -124,6 +124,11 @@ impl Observed {
             .collect()
     }
 
+    /// The bridges of this owner's that were born but not yet tagged.
+    pub(crate) fn half_made(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().filter(|link| link.is_half_made(&self.owner, "bridge"))
+    }
+
     /// The device that carries exactly this tag.
     #[must_use]
     pub fn link(&self, tag: &Tag) -> Option<&Link> {

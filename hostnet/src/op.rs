@@ -1,7 +1,7 @@
 //! The single steps a plan is made of.
 
 use crate::firewall::{Element, TableName};
-use crate::spec::{DeviceName, Family, TapOptions};
+use crate::spec::{DeviceName, Family, Owner, TapOptions};
 use crate::tag::{Tag, birth_group};
 use core::fmt;
 use ipnet::IpNet;
@@ -44,12 +44,14 @@ pub enum Op {
         /// The tag it gets.
         tag: Tag,
     },
-    /// Tag a device whose making was cut short before it had its tag.
-    TagHalfMade {
+    /// Delete a bridge whose making was cut short before it had its tag.
+    DeleteHalfMade {
         /// The device's name.
-        name: DeviceName,
-        /// The tag it gets.
-        tag: Tag,
+        name: String,
+        /// Its index.
+        index: u32,
+        /// Whose it would have been.
+        owner: Owner,
     },
     /// Make a persistent TAP, exclusively, and tag it.
     CreateTap {
@@ -70,13 +72,15 @@ pub enum Op {
         port: Tag,
         /// The bridge.
         bridge: Tag,
+        /// Where the device was before.
+        was: PortState,
     },
-    /// Take a device out of its bridge and bring it down.
-    DetachPort {
+    /// Put a device back to where it was.
+    RestorePort {
         /// The device.
         port: Tag,
-        /// The bridge.
-        bridge: Tag,
+        /// Where it was.
+        to: PortState,
     },
     /// Change a property of a device.
     SetLink {
@@ -122,6 +126,17 @@ pub enum Op {
         /// The device.
         tag: Tag,
     },
+}
+
+/// Of which bridge a device is a port, and whether it is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct PortState {
+    /// The bridge's index, if it is a port of one.
+    pub master: Option<u32>,
+    /// Whether it is up.
+    pub up: bool,
 }
 
 /// A change to a device that can be turned back.
@@ -172,6 +187,26 @@ impl LinkChange {
 }
 
 impl Op {
+    /// Whose objects the step is about; nobody's where a setting is shared.
+    pub(crate) const fn owner(&self) -> Option<&Owner> {
+        match self {
+            Self::EnableForwarding { .. } => None,
+            Self::CreateTable { table }
+            | Self::RemoveTable { table }
+            | Self::AddElement { table, .. }
+            | Self::RemoveElement { table, .. } => Some(table.owner()),
+            Self::DeleteHalfMade { owner, .. } => Some(owner),
+            Self::CreateBridge { tag, .. }
+            | Self::CreateTap { tag, .. }
+            | Self::AttachPort { port: tag, .. }
+            | Self::RestorePort { port: tag, .. }
+            | Self::SetLink { tag, .. }
+            | Self::AddAddress { tag, .. }
+            | Self::RemoveAddress { tag, .. }
+            | Self::DeleteLink { tag } => Some(tag.owner()),
+        }
+    }
+
     /// The step that undoes this one, if it can and may be undone.
     ///
     /// A shared setting is not turned back, for others may have come to rely on it; a deletion is not undone,
@@ -179,18 +214,17 @@ impl Op {
     #[must_use]
     pub fn inverse(&self) -> Option<Self> {
         Some(match self {
-            Self::EnableForwarding { .. } | Self::RemoveTable { .. } | Self::DeleteLink { .. } => {
-                return None;
-            }
+            Self::EnableForwarding { .. }
+            | Self::RemoveTable { .. }
+            | Self::DeleteHalfMade { .. }
+            | Self::RestorePort { .. }
+            | Self::DeleteLink { .. } => return None,
             Self::CreateTable { table } => Self::RemoveTable { table: table.clone() },
-            Self::CreateBridge { tag, .. }
-            | Self::TagHalfMade { tag, .. }
-            | Self::CreateTap { tag, .. } => Self::DeleteLink { tag: tag.clone() },
-            Self::AttachPort { port, bridge } => {
-                Self::DetachPort { port: port.clone(), bridge: bridge.clone() }
+            Self::CreateBridge { tag, .. } | Self::CreateTap { tag, .. } => {
+                Self::DeleteLink { tag: tag.clone() }
             }
-            Self::DetachPort { port, bridge } => {
-                Self::AttachPort { port: port.clone(), bridge: bridge.clone() }
+            Self::AttachPort { port, was, .. } => {
+                Self::RestorePort { port: port.clone(), to: *was }
             }
             Self::SetLink { tag, change } => {
                 Self::SetLink { tag: tag.clone(), change: change.inverse() }
@@ -236,12 +270,11 @@ impl fmt::Display for Op {
                 )?;
                 write!(f, "\nip link property add dev {name} altname '{tag}'")?;
                 write!(f, "\nsysctl -w net.ipv6.conf.{name}.addr_gen_mode=1")?;
+                write!(f, "\nsysctl -w net.ipv4.conf.{name}.promote_secondaries=1")?;
                 write!(f, "\nsysctl -w net.ipv4.conf.{name}.route_localnet=1")?;
                 write!(f, "\nip link set '{tag}' up")
             }
-            Self::TagHalfMade { name, tag } => {
-                write!(f, "ip link property add dev {name} altname '{tag}'")
-            }
+            Self::DeleteHalfMade { name, .. } => write!(f, "ip link del '{name}'"),
             Self::CreateTap { name, mac, mtu, options, tag } => {
                 write!(f, "ip tuntap add dev {name} mode tap")?;
                 if let Some(uid) = options.uid {
@@ -256,10 +289,17 @@ impl fmt::Display for Op {
                 write!(f, "\nsysctl -w net.ipv6.conf.{name}.addr_gen_mode=1")?;
                 write!(f, "\nip link set {name} address {mac}{}", Mtu(*mtu))
             }
-            Self::AttachPort { port, bridge } => {
+            Self::AttachPort { port, bridge, .. } => {
                 write!(f, "ip link set '{port}' master '{bridge}' up")
             }
-            Self::DetachPort { port, .. } => write!(f, "ip link set '{port}' nomaster down"),
+            Self::RestorePort { port, to } => {
+                write!(f, "ip link set '{port}'")?;
+                match to.master {
+                    Some(index) => write!(f, " master if{index}")?,
+                    None => f.write_str(" nomaster")?,
+                }
+                f.write_str(if to.up { " up" } else { " down" })
+            }
             Self::SetLink { tag, change } => match change {
                 LinkChange::Name { to, .. } => write!(f, "ip link set '{tag}' name '{to}'"),
                 LinkChange::Mac { to, .. } => write!(f, "ip link set '{tag}' address {to}"),

@@ -33,14 +33,10 @@ pub(super) fn remove(netlink: &mut Netlink, index: u32, address: IpNet) -> Resul
     netlink.request(RouteNetlinkMessage::DelAddress(message(index, address)), 0)
 }
 
-/// The addresses of one device, or of all, each with the device's index.
-pub(super) fn list(
-    netlink: &mut Netlink,
-    index: Option<u32>,
-) -> Result<Vec<(u32, LinkAddress)>, Refusal> {
-    let mut request = AddressMessage::default();
-    request.header.index = index.unwrap_or(0);
-    let messages = netlink.dump(&RouteNetlinkMessage::GetAddress(request))?;
+/// All addresses, each with its device's index.
+pub(super) fn list(netlink: &mut Netlink) -> Result<Vec<(u32, LinkAddress)>, Refusal> {
+    let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+    let messages = netlink.dump(&request)?;
     Ok(messages
         .iter()
         .filter_map(|message| match message {

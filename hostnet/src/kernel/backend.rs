@@ -3,16 +3,16 @@ use super::netlink::{Netlink, Refusal};
 use super::nft::Nft;
 use super::tap::NewTap;
 use super::{address, neighbour, sysctl};
-use crate::backend::{Backend, Neighbour, Scope};
+use crate::backend::{Backend, Effect, Neighbour, Scope};
 use crate::error::{Cause, Errno, OpError};
 use crate::firewall::TableName;
-use crate::observed::{Coverage, Link, Observed};
+use crate::observed::{Coverage, Link, LinkAddress, Observed};
 use crate::op::{LinkChange, Op};
-use crate::spec::{DeviceName, Owner};
-use crate::tag::Tag;
+use crate::spec::Owner;
+use crate::tag::{Role, Tag};
 use core::time::Duration;
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::SystemTime;
 
@@ -33,59 +33,49 @@ impl Kernel {
     }
 
     fn links(&mut self, scope: &Scope) -> Result<Vec<Link>, Refusal> {
-        match scope {
-            Scope::Everything => {
-                let mut links = link::list(&mut self.route)?;
-                let mut addresses: HashMap<_, Vec<_>> = HashMap::new();
-                for (index, address) in address::list(&mut self.route, None)? {
-                    addresses.entry(index).or_default().push(address);
-                }
-                for link in &mut links {
-                    link.addresses = addresses.remove(&link.index).unwrap_or_default();
-                }
-                Ok(links)
-            }
+        let mut addresses: HashMap<u32, Vec<LinkAddress>> = HashMap::new();
+        for (index, address) in address::list(&mut self.route)? {
+            addresses.entry(index).or_default().push(address);
+        }
+        let mut links = match scope {
+            Scope::Everything => link::list(&mut self.route)?,
             Scope::Named { tags, names } => {
                 let tags = tags.iter().map(At::Tag);
                 let names = names.iter().map(|name| At::Name(name.as_str()));
-                let mut links: Vec<Link> = Vec::new();
-                for at in tags.chain(names) {
-                    let Some(mut link) = link::find(&mut self.route, at)? else {
-                        continue;
-                    };
-                    if links.iter().any(|known| known.index == link.index) {
-                        continue;
-                    }
-                    // Only bridges are given addresses; asking for a TAP's would cost as much as finding it.
-                    if link.kind == "bridge" {
-                        let addresses = address::list(&mut self.route, Some(link.index))?;
-                        link.addresses = addresses.into_iter().map(|(_, a)| a).collect();
-                    }
-                    links.push(link);
+                // A device with addresses may be in the way of a network, whatever it is called.
+                let in_the_way = addresses.keys().map(|index| At::Index(*index));
+                let (mut links, mut seen) = (Vec::new(), HashSet::new());
+                for at in tags.chain(names).chain(in_the_way) {
+                    let found = link::find(&mut self.route, at)?;
+                    links.extend(found.filter(|link| seen.insert(link.index)));
                 }
-                Ok(links)
+                links
             }
+        };
+        for link in &mut links {
+            link.addresses = addresses.remove(&link.index).unwrap_or_default();
         }
+        Ok(links)
     }
 
     fn create_bridge(&mut self, op: &Op) -> Result<(), Cause> {
         let Op::CreateBridge { name, mac, mtu, tag } = op else {
             return Ok(());
         };
-        link::create_bridge(&mut self.route, name, *mac, *mtu, tag)
+        // The index is ours from the start, so that what follows finds the device whatever it is called by then.
+        let index = random_index();
+        link::create_bridge(&mut self.route, index, name, *mac, *mtu, tag)
             .map_err(|refusal| self.name_taken(name.as_str(), refusal))?;
-        let setup = Setup { mac: None, mtu: None, route_localnet: true };
-        let finished = link::set_up(&mut self.route, At::Name(name.as_str()), setup, now())
-            .and_then(|()| link::tag(&mut self.route, At::Name(name.as_str()), tag));
-        if let Err(refusal) = finished {
-            // It was made exclusively a moment ago and has no tag yet: only its name can be gone by now.
-            let untagged = link::find(&mut self.route, At::Name(name.as_str()))?;
-            if let Some(half) = untagged.filter(|half| half.is_half_made(tag.owner(), "bridge")) {
-                link::delete(&mut self.route, At::Index(half.index))?;
-            }
-            return Err(self.tag_taken(tag, refusal));
-        }
-        Ok(link::set_state(&mut self.route, At::Tag(tag), State::Up)?)
+        let (at, setup) = (At::Index(index), Setup { mac: None, mtu: None, bridge: true });
+        let finished = link::set_up(&mut self.route, at, setup, now())
+            .and_then(|()| link::tag(&mut self.route, at, tag))
+            .and_then(|()| link::set_state(&mut self.route, at, State::Up));
+        finished.map_err(|refusal| {
+            // It was made exclusively a moment ago; what cannot be finished is taken back.
+            let cause = self.tag_taken(tag, refusal);
+            let _ = link::delete(&mut self.route, at);
+            cause
+        })
     }
 
     fn create_tap(&mut self, op: &Op) -> Result<(), Cause> {
@@ -93,28 +83,32 @@ impl Kernel {
             return Ok(());
         };
         // Until `persist` the device goes with its descriptor, whatever fails and wherever we are killed.
-        let tap = NewTap::create(name, *options).map_err(|cause| match cause {
-            Cause::Errno { errno: Errno::EBUSY | Errno::EEXIST | Errno::EINVAL, .. } => {
+        let index = random_index();
+        let tap = NewTap::with_index(index)?;
+        tap.create(name, *options).map_err(|errno| match errno {
+            // What the kernel says of a name that a TAP or another device has.
+            Errno::EBUSY | Errno::EEXIST | Errno::EINVAL => {
                 let refusal = Refusal::Kernel { errno: Errno::EEXIST, message: None };
                 self.name_taken(name.as_str(), refusal)
             }
-            other => other,
+            errno => errno.into(),
         })?;
-        let setup = Setup { mac: Some(*mac), mtu: *mtu, route_localnet: false };
-        link::set_up(&mut self.route, At::Name(name.as_str()), setup, now())?;
-        link::tag(&mut self.route, At::Name(name.as_str()), tag)
-            .map_err(|refusal| self.tag_taken(tag, refusal))?;
+        tap.give(*options)?;
+        let at = At::Index(index);
+        let setup = Setup { mac: Some(*mac), mtu: *mtu, bridge: false };
+        link::set_up(&mut self.route, at, setup, now())?;
+        link::tag(&mut self.route, at, tag).map_err(|refusal| self.tag_taken(tag, refusal))?;
         Ok(tap.persist()?)
     }
 
-    fn tag_half_made(&mut self, name: &DeviceName, tag: &Tag) -> Result<(), Cause> {
-        let at = At::Name(name.as_str());
-        let link = link::find(&mut self.route, at)?.ok_or(Cause::Missing)?;
-        if !link.is_half_made(tag.owner(), "bridge") {
-            return Err(Cause::NameTaken { name: name.to_string(), by: link.describe() });
+    fn delete_half_made(&mut self, index: u32, owner: &Owner) -> Result<Effect, Cause> {
+        match link::find(&mut self.route, At::Index(index))? {
+            // Tagged by now, or another device: not the one that was meant.
+            Some(link) if link.is_half_made(owner, "bridge") => {
+                gone_is_fine(link::delete(&mut self.route, At::Index(index)))
+            }
+            _ => Ok(Effect::Unchanged),
         }
-        let tagged = link::tag(&mut self.route, At::Index(link.index), tag);
-        tagged.map_err(|refusal| self.tag_taken(tag, refusal))
     }
 
     fn change(&mut self, tag: &Tag, change: &LinkChange) -> Result<(), Cause> {
@@ -138,9 +132,13 @@ impl Kernel {
     ///
     /// The kernel waits some milliseconds for every deletion, but once for all that go together. The group is drawn
     /// at random for this sweep, so that nothing else is in it, and proves nothing by itself.
+    ///
+    /// A bridge goes alone: until it is gone, the group it was born in is what our rules know it by.
     fn sweep(&mut self, tags: &[&Tag]) -> Vec<Result<(), OpError>> {
-        if let [tag] = tags {
-            return vec![self.execute(&Op::DeleteLink { tag: (*tag).clone() })];
+        if tags.len() == 1 || tags.iter().any(|tag| tag.role() == Role::Bridge) {
+            let delete =
+                |tag: &&Tag| self.execute(&Op::DeleteLink { tag: (*tag).clone() }).map(|_| ());
+            return tags.iter().map(delete).collect();
         }
         let group = scratch_group();
         let route = &mut self.route;
@@ -149,11 +147,11 @@ impl Kernel {
         let swept = if marked.iter().any(Result::is_ok) {
             gone_is_fine(link::delete_group(route, group))
         } else {
-            Ok(())
+            Ok(Effect::Unchanged)
         };
         let outcome = |(tag, marked): (&&Tag, Result<(), Refusal>)| {
-            let result = gone_is_fine(marked).and_then(|()| swept.clone());
-            result.map_err(|cause| OpError::new(format!("ip link del '{tag}'"), cause))
+            let result = gone_is_fine(marked).and_then(|_| swept.clone());
+            result.map(|_| ()).map_err(|cause| OpError::new(format!("ip link del '{tag}'"), cause))
         };
         tags.iter().zip(marked).map(outcome).collect()
     }
@@ -188,40 +186,44 @@ impl Backend for Kernel {
     fn observe(&mut self, owner: &Owner, scope: &Scope) -> Result<Observed, OpError> {
         let table = TableName::new(owner.clone());
         let doing = |what| move |refusal: Refusal| refusal.doing(what);
+        // The table before the devices: what is made comes in the other order, so a subject that has elements but no
+        // device is one whose devices are gone.
+        let table = self.nft.observe(&table).map_err(doing("read the firewall table"))?;
         Ok(Observed {
             owner: owner.clone(),
             coverage: match scope {
                 Scope::Everything => Coverage::Everything,
                 Scope::Named { .. } => Coverage::Named,
             },
+            table,
             links: self.links(scope).map_err(doing("read the devices"))?,
-            table: self.nft.observe(&table).map_err(doing("read the firewall table"))?,
             forwarding: sysctl::forwarding().map_err(doing("read what is forwarded"))?,
         })
     }
 
-    fn execute(&mut self, op: &Op) -> Result<(), OpError> {
+    fn execute(&mut self, op: &Op) -> Result<Effect, OpError> {
         let route = &mut self.route;
-        let result: Result<(), Cause> = match op {
-            Op::EnableForwarding { family } => {
-                sysctl::enable_forwarding(*family).map_err(Cause::from)
-            }
+        let result: Result<Effect, Cause> = match op {
+            Op::EnableForwarding { family } => changed(sysctl::enable_forwarding(*family)),
             Op::CreateTable { table } => self.nft.create_table(table),
             Op::RemoveTable { table } => self.nft.remove_table(table),
-            Op::CreateBridge { .. } => self.create_bridge(op),
-            Op::TagHalfMade { name, tag } => self.tag_half_made(name, tag),
-            Op::CreateTap { .. } => self.create_tap(op),
-            Op::AttachPort { port, bridge } => self.index(bridge).and_then(|bridge| {
-                link::attach(&mut self.route, At::Tag(port), bridge).map_err(missing)
-            }),
-            Op::DetachPort { port, .. } => link::detach(route, At::Tag(port)).map_err(missing),
-            Op::SetLink { tag, change } => self.change(tag, change),
+            Op::CreateBridge { .. } => self.create_bridge(op).map(|()| Effect::Changed),
+            Op::DeleteHalfMade { index, owner, .. } => self.delete_half_made(*index, owner),
+            Op::CreateTap { .. } => self.create_tap(op).map(|()| Effect::Changed),
+            Op::AttachPort { port, bridge, .. } => self
+                .index(bridge)
+                .and_then(|bridge| changed(link::attach(&mut self.route, At::Tag(port), bridge))),
+            Op::RestorePort { port, to } => {
+                let state = if to.up { State::Up } else { State::Down };
+                changed(link::restore_port(route, At::Tag(port), to.master, state))
+            }
+            Op::SetLink { tag, change } => self.change(tag, change).map(|()| Effect::Changed),
             Op::AddAddress { tag, address } => self
                 .index(tag)
-                .and_then(|index| Ok(address::add(&mut self.route, index, *address)?)),
+                .and_then(|index| changed(address::add(&mut self.route, index, *address))),
             Op::RemoveAddress { tag, address } => match self.index(tag) {
                 Ok(index) => gone_is_fine(address::remove(&mut self.route, index, *address)),
-                Err(Cause::Missing) => Ok(()),
+                Err(Cause::Missing) => Ok(Effect::Unchanged),
                 Err(cause) => Err(cause),
             },
             Op::AddElement { table, element, tag } => self.nft.add(table, element, tag),
@@ -232,7 +234,11 @@ impl Backend for Kernel {
     }
 
     fn delete_links(&mut self, tags: &[&Tag]) -> Vec<Result<(), OpError>> {
-        tags.chunks(SWEEP).flat_map(|chunk| self.sweep(chunk)).collect()
+        let (is_bridge, mut results) = (|tag: &&Tag| tag.role() == Role::Bridge, Vec::new());
+        for alike in tags.chunk_by(|a, b| is_bridge(a) == is_bridge(b)) {
+            results.extend(alike.chunks(SWEEP).flat_map(|chunk| self.sweep(chunk)));
+        }
+        results
     }
 
     fn neighbours(&mut self, device: &Tag) -> Result<Vec<Neighbour>, OpError> {
@@ -242,11 +248,20 @@ impl Backend for Kernel {
     }
 }
 
-/// A link group that nothing is in: drawn from two billion, far from the small numbers that people use.
+/// A link group that nothing is in: drawn from half a billion, far from the small numbers that people use.
 fn scratch_group() -> u32 {
+    random() | 0x4000_0000
+}
+
+/// An index that no device has: drawn from half a billion, far from those the kernel counts up.
+fn random_index() -> u32 {
+    random() | 0x2000_0000
+}
+
+/// 29 random bits.
+fn random() -> u32 {
     // The standard library's only source of randomness.
-    let random = RandomState::new().hash_one(0);
-    u32::try_from(random >> 34).unwrap_or_default() | 0x4000_0000
+    u32::try_from(RandomState::new().hash_one(0) >> 35).unwrap_or_default()
 }
 
 /// The step as one line, for an error.
@@ -261,10 +276,17 @@ fn missing(refusal: Refusal) -> Cause {
     }
 }
 
-fn gone_is_fine(result: Result<(), Refusal>) -> Result<(), Cause> {
+fn changed(result: Result<(), Refusal>) -> Result<Effect, Cause> {
+    result.map(|()| Effect::Changed).map_err(missing)
+}
+
+fn gone_is_fine(result: Result<(), Refusal>) -> Result<Effect, Cause> {
     match result {
-        Err(Refusal::Kernel { errno: Errno::ENODEV | Errno::EADDRNOTAVAIL, .. }) => Ok(()),
-        other => Ok(other?),
+        Ok(()) => Ok(Effect::Changed),
+        Err(Refusal::Kernel { errno: Errno::ENODEV | Errno::EADDRNOTAVAIL, .. }) => {
+            Ok(Effect::Unchanged)
+        }
+        Err(refusal) => Err(refusal.into()),
     }
 }
 

@@ -22,6 +22,7 @@ const NESTED: u16 = 0x8000;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const INET_CONF: u16 = 1;
+const PROMOTE_SECONDARIES: u16 = 20;
 const ROUTE_LOCALNET: u16 = 26;
 const INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_MODE_NONE: u8 = 1;
@@ -73,23 +74,19 @@ pub(super) fn list(netlink: &mut Netlink) -> Result<Vec<Link>, Refusal> {
 }
 
 /// Makes a bridge, down, in its owner's birth group. A name that is taken is an error.
-///
-/// `nf_call_iptables` stays off on it: frames between its ports are not for the host's IP rules, and a
-/// hairpin through a forward would be dropped.
 pub(super) fn create_bridge(
     netlink: &mut Netlink,
+    index: u32,
     name: &DeviceName,
     mac: MacAddr6,
     mtu: Option<u32>,
     tag: &Tag,
 ) -> Result<(), Refusal> {
     let mut message = LinkBridge::new(name.as_str())
+        .index(index)
         .down()
         .address(mac.as_bytes().to_vec())
-        .link_group(birth_group(tag.owner()))
-        .nf_call_iptables(false)
-        .nf_call_ip6tables(false)
-        .nf_call_arptables(false);
+        .link_group(birth_group(tag.owner()));
     if let Some(mtu) = mtu {
         message = message.mtu(mtu);
     }
@@ -101,8 +98,8 @@ pub(super) fn create_bridge(
 pub(super) struct Setup {
     pub(super) mac: Option<MacAddr6>,
     pub(super) mtu: Option<u32>,
-    /// Lets packets from 127.0.0.1 leave through it, for forwards that are used from the host itself.
-    pub(super) route_localnet: bool,
+    /// Whether it is a bridge, by which packets from 127.0.0.1 may leave, for forwards that are used from the host itself.
+    pub(super) bridge: bool,
 }
 
 /// Sets a new link up and notes when it was made. IPv6 autoconfiguration is turned off: on the host's side it
@@ -115,7 +112,7 @@ pub(super) fn set_up(
 ) -> Result<(), Refusal> {
     let message = LinkMessageBuilder::<LinkUnspec>::default()
         .alias(format!("{ALIAS_MADE}{}", made.as_secs()))
-        .append_extra_attribute(family_settings(setup.route_localnet));
+        .append_extra_attribute(family_settings(setup.bridge));
     let message = at.message(message);
     let message = match setup.mac {
         Some(mac) => message.address(mac.as_bytes().to_vec()),
@@ -136,15 +133,24 @@ pub(super) fn tag(netlink: &mut Netlink, at: At<'_>, tag: &Tag) -> Result<(), Re
     netlink.request(RouteNetlinkMessage::NewLinkProp(message), NLM_F_CREATE | NLM_F_EXCL)
 }
 
-/// Makes a link a port of the bridge with this index, isolated from other isolated ports, and brings it up.
+/// Makes a link a port of the bridge with this index, and brings it up.
 pub(super) fn attach(netlink: &mut Netlink, at: At<'_>, bridge: u32) -> Result<(), Refusal> {
     let message = LinkMessageBuilder::<LinkUnspec>::default().controller(bridge).up();
     change(netlink, at.message(message))
 }
 
-/// Takes a link out of its bridge and brings it down.
-pub(super) fn detach(netlink: &mut Netlink, at: At<'_>) -> Result<(), Refusal> {
-    let message = LinkMessageBuilder::<LinkUnspec>::default().nocontroller().down();
+/// Makes a link a port of this bridge, or of none, and brings it up or down.
+pub(super) fn restore_port(
+    netlink: &mut Netlink,
+    at: At<'_>,
+    master: Option<u32>,
+    state: State,
+) -> Result<(), Refusal> {
+    let message = LinkMessageBuilder::<LinkUnspec>::default().controller(master.unwrap_or(0));
+    let message = match state {
+        State::Up => message.up(),
+        State::Down => message.down(),
+    };
     change(netlink, at.message(message))
 }
 
@@ -213,12 +219,14 @@ fn alternative_name(tag: &Tag) -> LinkAttribute {
 }
 
 /// `IFLA_AF_SPEC` in the form of a change, which differs from the form it is read in: settings by number.
-fn family_settings(route_localnet: bool) -> LinkAttribute {
+fn family_settings(bridge: bool) -> LinkAttribute {
     let address_mode = DefaultNla::new(INET6_ADDR_GEN_MODE, vec![ADDR_GEN_MODE_NONE]);
     let mut families = vec![nest(AF_INET6, &[address_mode])];
-    if route_localnet {
-        let on = DefaultNla::new(ROUTE_LOCALNET, 1_u32.to_ne_bytes().to_vec());
-        families.push(nest(AF_INET, &[nest(INET_CONF, &[on])]));
+    if bridge {
+        // Without promotion the removal of one address takes the later ones of its prefix with it, strangers' included.
+        let on = |setting| DefaultNla::new(setting, 1_u32.to_ne_bytes().to_vec());
+        let settings = nest(INET_CONF, &[on(PROMOTE_SECONDARIES), on(ROUTE_LOCALNET)]);
+        families.push(nest(AF_INET, &[settings]));
     }
     LinkAttribute::Other(nest(AF_SPEC, &families))
 }

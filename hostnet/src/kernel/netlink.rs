@@ -106,15 +106,51 @@ impl Netlink {
         found.ok_or_else(|| Refusal::Unreadable("no object in the answer".to_owned()))
     }
 
+    /// Asks for one object and gives the bytes after the netlink header.
+    pub(super) fn get_raw<M: NetlinkSerializable>(
+        &mut self,
+        message: M,
+    ) -> Result<Vec<u8>, Refusal> {
+        self.start(message, NLM_F_REQUEST | NLM_F_ACK)?;
+        let mut found = None;
+        self.raw_answers(|_, body| {
+            found = Some(body.to_vec());
+            Ok(())
+        })?;
+        found.ok_or_else(|| Refusal::Unreadable("no object in the answer".to_owned()))
+    }
+
     /// Asks for all objects; asks again if something changed in between.
     pub(super) fn dump<M>(&mut self, message: &M) -> Result<Vec<M>, Refusal>
     where
         M: NetlinkSerializable + NetlinkDeserializable + Debug + Clone,
     {
+        self.dump_with(message, |header, body| {
+            M::deserialize(header, body).map_err(|e| unreadable(&e))
+        })
+    }
+
+    /// Asks for all objects and gives the bytes after each netlink header.
+    pub(super) fn dump_raw<M>(&mut self, message: &M) -> Result<Vec<Vec<u8>>, Refusal>
+    where
+        M: NetlinkSerializable + Clone,
+    {
+        self.dump_with(message, |_, body| Ok(body.to_vec()))
+    }
+
+    fn dump_with<M: NetlinkSerializable + Clone, T>(
+        &mut self,
+        message: &M,
+        mut read: impl FnMut(&NetlinkHeader, &[u8]) -> Result<T, Refusal>,
+    ) -> Result<Vec<T>, Refusal> {
         for _ in 0..DUMP_ATTEMPTS {
             self.start(message.clone(), NLM_F_REQUEST | NLM_F_DUMP)?;
             let mut found = Vec::new();
-            if self.answers(|answer| found.push(answer))? == Dump::Whole {
+            let dump = self.raw_answers(|header, body| {
+                found.push(read(header, body)?);
+                Ok(())
+            })?;
+            if dump == Dump::Whole {
                 return Ok(found);
             }
         }
@@ -166,11 +202,21 @@ impl Netlink {
         Ok(())
     }
 
-    /// Reads answers to the last request up to its end.
     fn answers<M>(&mut self, mut each: impl FnMut(M)) -> Result<Dump, Refusal>
     where
         M: NetlinkDeserializable + Debug,
     {
+        self.raw_answers(|header, body| {
+            each(M::deserialize(header, body).map_err(|e| unreadable(&e))?);
+            Ok(())
+        })
+    }
+
+    /// Reads answers to the last request up to its end.
+    fn raw_answers(
+        &mut self,
+        mut each: impl FnMut(&NetlinkHeader, &[u8]) -> Result<(), Refusal>,
+    ) -> Result<Dump, Refusal> {
         let mut dump = Dump::Whole;
         let mut end = None;
         while end.is_none() {
@@ -191,7 +237,7 @@ impl Netlink {
                 match i32::from(header.message_type) {
                     libc::NLMSG_ERROR => end = Some(acknowledgement(header.flags, body)),
                     libc::NLMSG_DONE => end = Some(done(body)),
-                    _ => each(M::deserialize(header, body).map_err(|e| unreadable(&e))?),
+                    _ => each(header, body)?,
                 }
                 Ok(())
             })?;

@@ -40,9 +40,17 @@ const fn path(family: Family) -> &'static str {
 /// With `accept_ra=1` a device drops what it learned from routers as soon as the host forwards; 2 keeps it.
 fn keep_router_advertisements() -> Result<(), Refusal> {
     for device in fs::read_dir("/proc/sys/net/ipv6/conf")? {
-        let setting = device?.path().join("accept_ra");
-        match fs::read_to_string(&setting) {
-            Ok(value) if value.trim() == "1" => fs::write(&setting, "2")?,
+        let device = device?;
+        // What later devices start with is not ours to change.
+        if device.file_name() == "all" || device.file_name() == "default" {
+            continue;
+        }
+        let setting = device.path().join("accept_ra");
+        let kept = fs::read_to_string(&setting).and_then(|value| match value.trim() {
+            "1" => fs::write(&setting, "2"),
+            _ => Ok(()),
+        });
+        match kept {
             // The device is gone by now.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}

@@ -58,21 +58,31 @@ pub fn open_tap(name: &DeviceName, options: TapOptions) -> Result<File, TapError
 pub(super) struct NewTap(File);
 
 impl NewTap {
-    /// Makes a TAP of a name that nothing has.
+    /// Makes ready for a TAP of this index.
+    pub(super) fn with_index(index: u32) -> Result<Self, Cause> {
+        let tap = Self::open().map_err(|error| error.cause)?;
+        ioctl::set_index(&tap.0, index)?;
+        Ok(tap)
+    }
+
+    /// Makes the device, of a name that nothing has.
     ///
     /// `IFF_TUN_EXCL` is what makes the kernel refuse a name that a TAP has already; without it that one
     /// would be shared in silence.
-    pub(super) fn create(name: &DeviceName, options: TapOptions) -> Result<Self, Cause> {
-        let tap = Self::open().map_err(|error| error.cause)?;
+    pub(super) fn create(&self, name: &DeviceName, options: TapOptions) -> Result<(), Errno> {
         let request = ioctl::Request::new(name, flags(options) | libc::IFF_TUN_EXCL);
-        ioctl::set_interface(&tap.0, request)?;
+        ioctl::set_interface(&self.0, request).map(drop)
+    }
+
+    /// Says who may open it.
+    pub(super) fn give(&self, options: TapOptions) -> Result<(), Errno> {
         if let Some(uid) = options.uid {
-            ioctl::set_owner(&tap.0, uid)?;
+            ioctl::set_owner(&self.0, uid)?;
         }
         if let Some(gid) = options.gid {
-            ioctl::set_group(&tap.0, gid)?;
+            ioctl::set_group(&self.0, gid)?;
         }
-        Ok(tap)
+        Ok(())
     }
 
     /// Lets the device outlive the descriptor, and closes it.
@@ -145,6 +155,11 @@ mod ioctl {
         // SAFETY: as above.
         check(unsafe { libc::ioctl(tap.as_raw_fd(), libc::TUNGETIFF as _, &raw mut request) })?;
         Ok(Request(request))
+    }
+
+    pub(super) fn set_index(tap: &File, index: u32) -> Result<(), Errno> {
+        // SAFETY: the descriptor is open, and `TUNSETIFINDEX` reads an unsigned number that lives through the call.
+        check(unsafe { libc::ioctl(tap.as_raw_fd(), libc::TUNSETIFINDEX as _, &raw const index) })
     }
 
     pub(super) fn set_owner(tap: &File, uid: u32) -> Result<(), Errno> {

@@ -2,11 +2,12 @@ use super::elements::{self, Wanted};
 use super::{Plan, PlanKind};
 use crate::firewall::{Element, TableName};
 use crate::observed::{Coverage, Link, LinkAddress, Observed, Table};
-use crate::op::{LinkChange, Op};
+use crate::op::{LinkChange, Op, PortState};
 use crate::spec::{Attachment, Desired, DeviceName, Family, Forward, Network, Owner, Peering};
 use crate::tag::{Role, Subject, Tag};
+use ipnet::IpNet;
 use macaddr::MacAddr6;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 
 /// Why what is wanted cannot be reached from what is there.
@@ -69,6 +70,20 @@ pub enum PlanError {
         /// What has it.
         by: String,
     },
+    /// Another device has an address in the network's prefix, or the prefix in that of its address.
+    #[error(
+        "network `{network}` wants {prefix}, but `{device}` has {address} there; choose another prefix"
+    )]
+    PrefixInUse {
+        /// The network.
+        network: crate::NetworkName,
+        /// Its prefix.
+        prefix: IpNet,
+        /// The address in the way.
+        address: IpNet,
+        /// The device that has it.
+        device: String,
+    },
     /// More ports than a bridge can have.
     #[error(
         "network `{network}` would have {ports} ports on one bridge, at most 1023 fit; use a second network"
@@ -119,6 +134,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, PlanError> {
     for attachment in desired.attachments() {
         builder.attachment(attachment)?;
     }
+    check_prefixes(desired, observed)?;
     Ok(Plan { kind: PlanKind::Build, ops: builder.ops })
 }
 
@@ -140,12 +156,49 @@ fn check_generations(desired: &Desired, observed: &Observed) -> Result<(), PlanE
     Ok(())
 }
 
+/// Refuses a network that would take what another device's addresses are reached by.
+fn check_prefixes(desired: &Desired, observed: &Observed) -> Result<(), PlanError> {
+    // Another bridge of the same wish may be on its way out of the prefix.
+    let wished: HashSet<Tag> =
+        desired.networks().map(|n| network_tag(desired.owner(), n.name())).collect();
+    let others = observed
+        .links
+        .iter()
+        .filter(|link| !link.tag.as_ref().is_some_and(|tag| wished.contains(tag)))
+        .filter(|link| !link.is_half_made(desired.owner(), "bridge"))
+        .flat_map(|link| link.addresses.iter().map(move |a| (link, a.address)))
+        // Every device has link-local addresses, and lo's are the host's alone.
+        .filter(|(_, address)| !address.addr().is_loopback() && !is_link_local(*address));
+    for (link, address) in others {
+        let its = address.trunc();
+        for network in desired.networks() {
+            if let Some(prefix) =
+                network.prefixes().find(|own| own.contains(&its) || its.contains(own))
+            {
+                return Err(PlanError::PrefixInUse {
+                    network: network.name().clone(),
+                    prefix,
+                    address,
+                    device: link.name.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+const fn is_link_local(address: IpNet) -> bool {
+    match address {
+        IpNet::V4(address) => address.addr().is_link_local(),
+        IpNet::V6(address) => address.addr().is_unicast_link_local(),
+    }
+}
+
 /// The elements that everything `desired` names is to have.
 fn wanted_elements(desired: &Desired) -> Vec<Wanted> {
     let owner = desired.owner();
     let of_network = |network: &Network| {
         let mut elements: BTreeSet<_> = network.prefixes().map(Element::Network).collect();
-        elements.insert(Element::Bridge(network.bridge().clone()));
         if network.masquerades() {
             elements.extend(network.prefixes().map(Element::Masquerade));
         }
@@ -233,10 +286,14 @@ impl<'a> Builder<'a> {
                 }
             }
         }
+        // Packets cross the host on their way out of a network, and in through a forward.
         let leaving = self.desired.networks().filter(|network| network.masquerades());
+        let leaving = leaving.flat_map(Network::prefixes).map(|prefix| prefix.addr());
+        let reached = self.desired.attachments().filter(|guest| !guest.forwards().is_empty());
+        let reached = reached.flat_map(Attachment::addresses);
         let families: BTreeSet<Family> = leaving
-            .flat_map(Network::prefixes)
-            .map(|prefix| if prefix.addr().is_ipv4() { Family::V4 } else { Family::V6 })
+            .chain(reached)
+            .map(|address| if address.is_ipv4() { Family::V4 } else { Family::V6 })
             .collect();
         for family in families.difference(&self.observed.forwarding) {
             self.ops.push(Op::EnableForwarding { family: *family });
@@ -263,15 +320,16 @@ impl<'a> Builder<'a> {
         }
         self.add_elements(tag.subject());
         let present = bridge.map(|link| link.addresses.as_slice()).unwrap_or_default();
-        for address in network.addresses() {
-            if !present.iter().any(|present| present.address == address) {
-                self.ops.push(Op::AddAddress { tag: tag.clone(), address });
-            }
-        }
-        // An address that somebody else gave our bridge is none of our business.
+        // What goes goes first: an address whose prefix length changes is another to us and the same to the kernel. An
+        // address that somebody else gave our bridge is none of our business.
         for LinkAddress { address, ours } in present {
             if *ours && !network.addresses().any(|wanted| wanted == *address) {
                 self.ops.push(Op::RemoveAddress { tag: tag.clone(), address: *address });
+            }
+        }
+        for address in network.addresses() {
+            if !present.iter().any(|present| present.address == address) {
+                self.ops.push(Op::AddAddress { tag: tag.clone(), address });
             }
         }
         Ok(())
@@ -287,7 +345,8 @@ impl<'a> Builder<'a> {
         if let Some(link) = tap {
             self.mend(&tag, link, attachment.tap_name(), attachment.host_mac(), mtu);
             if link.master.is_none() || link.master != bridge_index {
-                self.ops.push(Op::AttachPort { port: tag, bridge });
+                let was = PortState { master: link.master, up: link.up };
+                self.ops.push(Op::AttachPort { port: tag, bridge, was });
             } else if !link.up {
                 self.set(&tag, LinkChange::Up);
             }
@@ -299,7 +358,7 @@ impl<'a> Builder<'a> {
                 options: attachment.tap_options(),
                 tag: tag.clone(),
             });
-            self.ops.push(Op::AttachPort { port: tag, bridge });
+            self.ops.push(Op::AttachPort { port: tag, bridge, was: PortState::default() });
         }
         self.add_elements(&Subject::Attachment(attachment.id().clone()));
         Ok(())
@@ -326,8 +385,9 @@ impl<'a> Builder<'a> {
             (None, None) => return Ok(None),
             (None, Some(half)) if half.is_half_made(tag.owner(), kind) => {
                 // Nobody knows how far its making got: it is made anew.
-                self.ops.push(Op::TagHalfMade { name: name.clone(), tag: tag.clone() });
-                self.ops.push(Op::DeleteLink { tag: tag.clone() });
+                let (name, index) = (half.name.clone(), half.index);
+                let owner = tag.owner().clone();
+                self.ops.push(Op::DeleteHalfMade { name, index, owner });
                 return Ok(None);
             }
             (None, Some(other)) => {

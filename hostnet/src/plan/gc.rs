@@ -1,5 +1,6 @@
 use super::{Plan, TeardownError, teardown};
-use crate::observed::Observed;
+use crate::observed::{Coverage, Observed};
+use crate::op::Op;
 use crate::tag::Subject;
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -14,6 +15,8 @@ pub struct Garbage {
     pub young: Vec<Orphan>,
     /// Alive, and there.
     pub live: BTreeSet<Subject>,
+    /// Bridges of this owner's whose making was cut short before they had their tag. They are nobody's yet.
+    pub half_made: Vec<String>,
 }
 
 /// A network or attachment of which something is there and which nobody claims.
@@ -34,14 +37,24 @@ pub struct Orphan {
 ///
 /// `live` must be everything that is alive, from the claims: a name that is missing there is called an
 /// orphan. A caller who does not know must not ask. `now` is the time since the Unix epoch.
-#[must_use]
+///
+/// # Errors
+/// When not everything was looked at.
 pub fn garbage(
     observed: &Observed,
     live: &BTreeSet<Subject>,
     now: Duration,
     minimum_age: Duration,
-) -> Garbage {
-    let mut report = Garbage { orphans: Vec::new(), young: Vec::new(), live: BTreeSet::new() };
+) -> Result<Garbage, TeardownError> {
+    if observed.coverage != Coverage::Everything {
+        return Err(TeardownError::Partial);
+    }
+    let mut report = Garbage {
+        orphans: Vec::new(),
+        young: Vec::new(),
+        live: BTreeSet::new(),
+        half_made: observed.half_made().map(|link| link.name.clone()).collect(),
+    };
     for subject in observed.subjects() {
         if live.contains(&subject) {
             report.live.insert(subject);
@@ -56,17 +69,23 @@ pub fn garbage(
         let list = if old { &mut report.orphans } else { &mut report.young };
         list.push(orphan);
     }
-    report
+    Ok(report)
 }
 
 impl Garbage {
-    /// The plan that removes the orphans, and only them.
+    /// The plan that removes the orphans and what is half made, and only them.
     ///
     /// # Errors
     /// When an orphaned network still has ports that stay.
     pub fn teardown(&self, observed: &Observed) -> Result<Plan, TeardownError> {
         let subjects = self.orphans.iter().map(|orphan| orphan.subject.clone()).collect();
-        teardown(&subjects, observed)
+        let mut plan = teardown(&subjects, observed)?;
+        plan.ops.extend(observed.half_made().map(|link| Op::DeleteHalfMade {
+            name: link.name.clone(),
+            index: link.index,
+            owner: observed.owner.clone(),
+        }));
+        Ok(plan)
     }
 }
 

@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TeardownError {
+    /// Only some devices were looked at, so what hangs on what is not known.
+    #[error("only a part of the namespace was looked at; observe everything first")]
+    Partial,
     /// A bridge that still has ports which are not torn down with it.
     #[error("{network} still has {} on its bridge ({}); tear down or move them first", count(ports), ports.join(", "))]
     InUse {
@@ -20,16 +23,19 @@ pub enum TeardownError {
     },
 }
 
-/// What is to be done so that nothing of these subjects is left, in order: forwards, other elements, devices,
-/// and at last our table if nothing else is in it.
+/// What is to be done so that nothing of these subjects is left, in order: forwards, devices, other elements, and
+/// at last our table if nothing else is in it.
 ///
 /// Every step stands alone, takes "not there" for success, and goes by the tags that were observed: what does not
 /// carry a tag of this owner is not in the plan, whatever it is called. What is not there is not in the plan either.
 ///
 /// # Errors
-/// When a bridge has ports that are not torn down with it, foreign ones included.
+/// When a bridge has ports that are not torn down with it, foreign ones included, or not everything was looked at.
 pub fn teardown(subjects: &BTreeSet<Subject>, observed: &Observed) -> Result<Plan, TeardownError> {
     let chosen = |tag: &&Tag| tag.owner() == &observed.owner && subjects.contains(tag.subject());
+    if observed.coverage != Coverage::Everything {
+        return Err(TeardownError::Partial);
+    }
     check_ports(subjects, observed)?;
 
     let table = TableName::new(observed.owner.clone());
@@ -46,7 +52,7 @@ pub fn teardown(subjects: &BTreeSet<Subject>, observed: &Observed) -> Result<Pla
         _ => false,
     };
     let ours = |tag: &&Tag| tag.owner() == &observed.owner;
-    let mut ops: Vec<Op> = elements
+    let ops: Vec<Op> = elements
         .iter()
         .filter_map(|(element, tag)| Some((*element, tag.filter(ours)?)))
         .filter(|(element, tag)| chosen(tag) || leads_there(element))
@@ -56,18 +62,19 @@ pub fn teardown(subjects: &BTreeSet<Subject>, observed: &Observed) -> Result<Pla
             tag: tag.clone(),
         })
         .collect();
-    // Forwards first, so that no packet finds its way to a guest that is being taken away.
-    ops.sort_by_key(
-        |op| !matches!(op, Op::RemoveElement { tag, .. } if tag.role() == Role::Forward),
-    );
     let table_empties = ops.len() == elements.len();
+    // Forwards go before the devices, so that no packet finds its way to a guest that is being taken away; what keeps
+    // networks apart goes after them.
+    let is_forward =
+        |op: &Op| matches!(op, Op::RemoveElement { tag, .. } if tag.role() == Role::Forward);
+    let (mut ops, others): (Vec<_>, Vec<_>) = ops.into_iter().partition(is_forward);
 
     let mut links: Vec<&Tag> = observed.our_links().map(|(_, tag)| tag).filter(&chosen).collect();
     links.sort_by_key(|tag| tag.role() == Role::Bridge);
     ops.extend(links.into_iter().map(|tag| Op::DeleteLink { tag: tag.clone() }));
+    ops.extend(others);
 
-    let everything = observed.coverage == Coverage::Everything;
-    if everything && table_empties && matches!(observed.table, Table::Ours(_)) {
+    if table_empties && matches!(observed.table, Table::Ours(_)) {
         ops.push(Op::RemoveTable { table });
     }
     Ok(Plan { kind: PlanKind::Remove, ops })

@@ -122,7 +122,7 @@ async fn foreign_devices_are_named_and_left_alone() -> Outcome {
     }
     host.remove(&subjects(&desired(1))).await?;
     let observed = host.observe().await?;
-    let report = garbage(&observed, &BTreeSet::new(), Duration::MAX, Duration::ZERO);
+    let report = garbage(&observed, &BTreeSet::new(), Duration::MAX, Duration::ZERO)?;
     assert!(report.orphans.is_empty());
     assert_eq!(fake.state(), before);
     Ok(())

@@ -19,9 +19,9 @@ sysctl -w net.ipv4.ip_forward=1
 ip link add br0 address 02:EB:AD:A5:16:86 group 1769539289 type bridge
 ip link property add dev br0 altname 'hostnet:demo:net:default:bridge:0'
 sysctl -w net.ipv6.conf.br0.addr_gen_mode=1
+sysctl -w net.ipv4.conf.br0.promote_secondaries=1
 sysctl -w net.ipv4.conf.br0.route_localnet=1
 ip link set 'hostnet:demo:net:default:bridge:0' up
-nft 'add element inet hostnet-demo bridges { \"br0\" comment \"hostnet:demo:net:default:bridge:0\" }'
 nft 'add element inet hostnet-demo networks4 { 172.16.0.0/16 comment \"hostnet:demo:net:default:bridge:0\" }'
 nft 'add element inet hostnet-demo allowed4 { 172.16.0.0/16 . 172.16.0.0/16 comment \"hostnet:demo:net:default:bridge:0\" }'
 nft 'add element inet hostnet-demo masquerade4 { 172.16.0.0/16 comment \"hostnet:demo:net:default:bridge:0\" }'
@@ -41,12 +41,11 @@ nft 'add element inet hostnet-demo forward4 { tcp . 22001 comment \"hostnet:demo
         teardown.to_string(),
         "\
 nft 'delete element inet hostnet-demo forward4 { tcp . 22001 }'
-nft 'delete element inet hostnet-demo bridges { \"br0\" }'
+ip link del 'hostnet:demo:vm:a1b20000:tap:0'
+ip link del 'hostnet:demo:net:default:bridge:0'
 nft 'delete element inet hostnet-demo networks4 { 172.16.0.0/16 }'
 nft 'delete element inet hostnet-demo allowed4 { 172.16.0.0/16 . 172.16.0.0/16 }'
 nft 'delete element inet hostnet-demo masquerade4 { 172.16.0.0/16 }'
-ip link del 'hostnet:demo:vm:a1b20000:tap:0'
-ip link del 'hostnet:demo:net:default:bridge:0'
 nft 'delete table inet hostnet-demo'
 "
     );

@@ -24,7 +24,7 @@ fn remove_all_there_is(host: &Host) -> Outcome {
     block_on(async {
         let observed = host.observe().await?;
         let nobody = BTreeSet::new();
-        let report = garbage(&observed, &nobody, Duration::MAX, Duration::ZERO);
+        let report = garbage(&observed, &nobody, Duration::MAX, Duration::ZERO)?;
         host.apply(&report.teardown(&observed)?).await?;
         host.remove(&observed.subjects()).await?;
         host.remove(&subjects(&desired("demo", 9))).await?;

@@ -63,7 +63,7 @@ impl Machine {
         let card = addresses.try_fold(card, Network::with_gateway)?.with_mac(attachment.mac())?;
         let mut wish = Desired::new(inside.owner().clone());
         // The cable's end needs an address for form's sake; nothing in the guest uses it.
-        let unused = card.prefixes().next().map(|prefix| last_guest(prefix));
+        let unused = card.prefixes().next().map(last_guest);
         wish.add_network(card)?;
         wish.add_attachment(Attachment::tap(
             AttachmentId::new("cable")?,

@@ -53,7 +53,7 @@ fn a_plan_cut_short_anywhere_is_finished_or_removed() -> Outcome {
                 assert!(plan(&desired, &block_on(heir.observe())?)?.is_empty(), "cut at {cut}");
             }
             let found = block_on(heir.observe())?;
-            let report = garbage(&found, &BTreeSet::new(), Duration::MAX, Duration::ZERO);
+            let report = garbage(&found, &BTreeSet::new(), Duration::MAX, Duration::ZERO)?;
             block_on(heir.apply(&report.teardown(&found)?))?;
             assert_eq!(snapshot(&heir), empty, "cut at {cut}");
         }
@@ -69,17 +69,17 @@ fn garbage_needs_a_live_set_and_an_age() -> Outcome {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
 
     let mut live = subjects(&desired);
-    let report = garbage(&observed, &live, now, Duration::ZERO);
+    let report = garbage(&observed, &live, now, Duration::ZERO)?;
     assert!(report.orphans.is_empty() && report.young.is_empty());
     assert_eq!(report.live, live);
 
     live.remove(&Subject::Attachment(id("a1b2c301")));
-    let report = garbage(&observed, &live, now, Duration::from_secs(3600));
+    let report = garbage(&observed, &live, now, Duration::from_secs(3600))?;
     assert!(report.orphans.is_empty(), "made this minute: {report:?}");
     assert_eq!(report.young.len(), 1);
 
     let later = now + Duration::from_secs(3601);
-    let report = garbage(&observed, &live, later, Duration::from_secs(3600));
+    let report = garbage(&observed, &live, later, Duration::from_secs(3600))?;
     assert_eq!(report.orphans.len(), 1);
     assert_eq!(report.orphans[0].devices, ["tap_a1b2c301"]);
     assert_eq!(report.orphans[0].elements, 1);

@@ -6,6 +6,7 @@ use netlink_packet_netfilter::nftables::{
     Lookup, Meta, MetaKey, Operator, Payload, Register, Verdict, VerdictAttribute,
 };
 use rtnetlink::packet_core::DefaultNla;
+use std::net::Ipv6Addr;
 
 /// One expression of a rule.
 pub(super) type Expression = ListAttribute<ExpressionAttribute>;
@@ -45,9 +46,32 @@ pub(super) fn is_of(family: Family) -> [Expression; 2] {
     [load_meta(MetaKey::Nfproto), compare(Operator::Equal, vec![number(family)])]
 }
 
-/// `iifname @SET`
-pub(super) fn input_device_in(set: &str) -> [Expression; 2] {
-    [load_meta(MetaKey::Iifname), look_up(set, In::Set)]
+/// `iifgroup GROUP`
+pub(super) fn input_device_of(group: u32) -> [Expression; 2] {
+    [load_meta(MetaKey::Iifgroup), compare(Operator::Equal, group.to_ne_bytes().to_vec())]
+}
+
+/// `icmpv6 type TYPE`
+pub(super) fn is_icmpv6(kind: u8) -> [Expression; 4] {
+    const ICMPV6: u8 = 58;
+    let load = Expressions::Payload(vec![
+        Payload::DestinationRegister(FIRST),
+        Payload::Base(TRANSPORT_HEADER),
+        Payload::Offset(0),
+        Payload::Len(1),
+    ]);
+    [
+        load_meta(MetaKey::L4Proto),
+        compare(Operator::Equal, vec![ICMPV6]),
+        load.into(),
+        compare(Operator::Equal, vec![kind]),
+    ]
+}
+
+/// `ip6 daddr != ::1`
+pub(super) fn is_not_ipv6_loopback() -> [Expression; 2] {
+    let loopback = Ipv6Addr::LOCALHOST.octets().to_vec();
+    [load_ip(Family::V6, Ip::Destination), compare(Operator::NotEqual, loopback)]
 }
 
 /// `ip saddr @SET`, `ip daddr != @SET`

@@ -2,12 +2,14 @@
 
 use super::element::{comment, read_comment};
 use super::expression::{
-    Expression, In, Ip, accept, destination_is_local, drop, forward_by, input_device_in, ip_in,
-    ip_is_loopback, is_forwarded, is_of, is_reply, masquerade, pair_not_in,
+    Expression, In, Ip, accept, destination_is_local, drop, forward_by, input_device_of, ip_in,
+    ip_is_loopback, is_forwarded, is_icmpv6, is_not_ipv6_loopback, is_of, is_reply, masquerade,
+    pair_not_in,
 };
 use super::socket::Change;
 use crate::firewall::TableName;
 use crate::spec::Family;
+use crate::tag::birth_group;
 use netlink_packet_netfilter::nftables::{
     ChainAttribute, ChainMessage, Hook, HookNumber, InetHookNumber, NfTablesMessage, RuleAttribute,
     RuleMessage, SetAttribute, SetDescription, SetFlags, SetMessage, TableAttribute, TableMessage,
@@ -19,7 +21,9 @@ const IPV4_ADDR: u32 = 7;
 const IPV6_ADDR: u32 = 8;
 const INET_PROTO: u32 = 12;
 const INET_SERVICE: u32 = 13;
-const IFNAME: u32 = 41;
+/// Types of `ICMPv6` messages (RFC 4861, 4.2 and 4.5).
+const ROUTER_ADVERTISEMENT: u8 = 134;
+const REDIRECT: u8 = 137;
 /// How far one type's number is shifted to make room for the next in a concatenation.
 const TYPE_BITS: u32 = 6;
 
@@ -32,18 +36,17 @@ pub(super) fn changes(table: &TableName) -> Vec<Change> {
         ],
     }))];
     let sets = [
-        host_endian(set(table, 1, "bridges", SetFlags::empty(), (IFNAME, 16))),
-        set(table, 2, "networks4", SetFlags::Interval, (IPV4_ADDR, 4)),
-        set(table, 3, "networks6", SetFlags::Interval, (IPV6_ADDR, 16)),
-        pair_set(table, 4, "allowed4", (IPV4_ADDR, 4)),
-        pair_set(table, 5, "allowed6", (IPV6_ADDR, 16)),
-        set(table, 6, "masquerade4", SetFlags::Interval, (IPV4_ADDR, 4)),
-        set(table, 7, "masquerade6", SetFlags::Interval, (IPV6_ADDR, 16)),
-        forward_map(table, 8, "forward4", (IPV4_ADDR, 4)),
-        forward_map(table, 9, "forward6", (IPV6_ADDR, 16)),
+        set(table, 1, "networks4", SetFlags::Interval, (IPV4_ADDR, 4)),
+        set(table, 2, "networks6", SetFlags::Interval, (IPV6_ADDR, 16)),
+        pair_set(table, 3, "allowed4", (IPV4_ADDR, 4)),
+        pair_set(table, 4, "allowed6", (IPV6_ADDR, 16)),
+        set(table, 5, "masquerade4", SetFlags::Interval, (IPV4_ADDR, 4)),
+        set(table, 6, "masquerade6", SetFlags::Interval, (IPV6_ADDR, 16)),
+        forward_map(table, 7, "forward4", (IPV4_ADDR, 4)),
+        forward_map(table, 8, "forward6", (IPV6_ADDR, 16)),
     ];
     changes.extend(sets.into_iter().map(Change::create));
-    for chain in chains() {
+    for chain in chains(birth_group(table.owner())) {
         changes.push(Change::create(chain.message(table)));
         changes.extend(chain.rules.into_iter().map(|rule| Change {
             message: rule_message(table, chain.name, rule),
@@ -69,14 +72,22 @@ struct Chain {
     rules: Vec<Vec<Expression>>,
 }
 
-fn chains() -> [Chain; 5] {
+fn chains(group: u32) -> [Chain; 5] {
     use Family::{V4, V6};
     use Ip::{Destination, Source};
     let forward =
         |family, map| rule([&is_of(family), &destination_is_local(), &forward_by(family, map)]);
-    let forwards = || vec![forward(V4, "forward4"), forward(V6, "forward6")];
+    // No device takes packets from ::1, so a forward from there would lead nowhere: it is refused at once instead.
+    let forward_from_here = rule([
+        &is_of(V6),
+        &is_not_ipv6_loopback(),
+        &destination_is_local(),
+        &forward_by(V6, "forward6"),
+    ]);
     let refuse_loopback =
-        |field| rule([&is_of(V4), &input_device_in("bridges"), &ip_is_loopback(field), &drop()]);
+        |field| rule([&is_of(V4), &input_device_of(group), &ip_is_loopback(field), &drop()]);
+    let refuse_router =
+        |kind| rule([&is_of(V6), &input_device_of(group), &is_icmpv6(kind), &drop()]);
     let between_guests = |family, set| {
         rule([
             &is_of(family),
@@ -116,7 +127,12 @@ fn chains() -> [Chain; 5] {
             kind: "filter",
             hook: InetHookNumber::PreRouting,
             priority: -300,
-            rules: [Source, Destination].map(refuse_loopback).into(),
+            rules: vec![
+                refuse_loopback(Source),
+                refuse_loopback(Destination),
+                refuse_router(ROUTER_ADVERTISEMENT),
+                refuse_router(REDIRECT),
+            ],
         },
         Chain {
             name: "isolation",
@@ -135,14 +151,14 @@ fn chains() -> [Chain; 5] {
             kind: "nat",
             hook: InetHookNumber::PreRouting,
             priority: -100,
-            rules: forwards(),
+            rules: vec![forward(V4, "forward4"), forward(V6, "forward6")],
         },
         Chain {
             name: "output",
             kind: "nat",
             hook: InetHookNumber::LocalOut,
             priority: -100,
-            rules: forwards(),
+            rules: vec![forward(V4, "forward4"), forward_from_here],
         },
         Chain {
             name: "postrouting",
@@ -208,18 +224,6 @@ fn set(
             SetAttribute::Id(id),
         ],
     })
-}
-
-/// Tells `nft` that the keys are text as the host writes it, or it would print them backwards.
-fn host_endian(mut set: NfTablesMessage) -> NfTablesMessage {
-    const KEY_BYTE_ORDER: u8 = 0;
-    const HOST_ENDIAN: u32 = 1;
-    if let NfTablesMessage::NewSet(set) = &mut set {
-        let mut entry = vec![KEY_BYTE_ORDER, 4];
-        entry.extend(HOST_ENDIAN.to_ne_bytes());
-        set.attributes.push(SetAttribute::UserData(entry));
-    }
-    set
 }
 
 /// A set of pairs of prefixes: intervals of two concatenated addresses.

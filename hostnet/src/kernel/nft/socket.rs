@@ -1,12 +1,13 @@
 use super::element::{self, Row};
 use super::ruleset;
+use crate::backend::Effect;
 use crate::error::{Cause, Errno};
 use crate::firewall::{Element, TableName};
 use crate::kernel::netlink::{Netlink, Refusal, append};
 use crate::observed::Table;
 use crate::tag::Tag;
 use netlink_packet_netfilter::nftables::{
-    GenAttribute, GenMessage, NfTablesMessage, SetElementMessage, TableAttribute, TableMessage,
+    GenAttribute, GenMessage, NfTablesMessage, TableAttribute, TableMessage,
 };
 use netlink_packet_netfilter::none::ControlMessage;
 use netlink_packet_netfilter::{
@@ -25,8 +26,7 @@ const BATCH_GENID: u16 = 1;
 const SUBSYSTEM: u16 = 10;
 
 /// The sets and the map whose elements are ours to know.
-const SETS: [&str; 9] = [
-    "bridges",
+const SETS: [&str; 8] = [
     "networks4",
     "networks6",
     "allowed4",
@@ -74,24 +74,30 @@ impl Nft {
         }
     }
 
-    /// Makes the table with its sets, chains and rules in one transaction.
-    pub(in crate::kernel) fn create_table(&mut self, table: &TableName) -> Result<(), Cause> {
+    /// Makes the table with its sets, chains and rules in one transaction. Ours being there is fine.
+    pub(in crate::kernel) fn create_table(&mut self, table: &TableName) -> Result<Effect, Cause> {
         match self.commit(None, ruleset::changes(table)) {
-            Err(Refusal::Kernel { errno: Errno::EEXIST, .. }) => Err(Cause::ForeignTable),
-            other => Ok(other?),
+            Ok(()) => Ok(Effect::Changed),
+            Err(Refusal::Kernel { errno: Errno::EEXIST, .. }) => match self.is_ours(table)? {
+                Some(true) => Ok(Effect::Unchanged),
+                _ => Err(Cause::ForeignTable),
+            },
+            Err(refusal) => Err(refusal.into()),
         }
     }
 
     /// Deletes the table if it is ours and empty. Not there is success; not empty is left.
-    pub(in crate::kernel) fn remove_table(&mut self, table: &TableName) -> Result<(), Cause> {
+    pub(in crate::kernel) fn remove_table(&mut self, table: &TableName) -> Result<Effect, Cause> {
         self.at_one_generation(|nft| {
             match nft.is_ours(table)? {
                 None => return Ok(None),
                 Some(false) => return Err(Cause::ForeignTable),
                 Some(true) => {}
             }
-            if !nft.elements(table)?.is_empty() {
-                return Ok(None);
+            for set in SETS {
+                if !nft.rows(table, set)?.is_empty() {
+                    return Ok(None);
+                }
             }
             let name = TableAttribute::Name(table.to_string());
             let message = NfTablesMessage::DeleteTable(TableMessage { attributes: vec![name] });
@@ -105,18 +111,19 @@ impl Nft {
         table: &TableName,
         element: &Element,
         tag: &Tag,
-    ) -> Result<(), Cause> {
+    ) -> Result<Effect, Cause> {
         let message = NfTablesMessage::NewSetElement(element::full(table, element, tag));
         match self.commit(None, [Change::create(message)]) {
-            Err(Refusal::Kernel { errno: Errno::EEXIST, .. }) => {
-                match self.holder(table, element)? {
-                    // An earlier, interrupted attempt of ours got this far.
-                    Some((found, Some(by))) if found == *element && by == *tag => Ok(()),
-                    Some((_, by)) => Err(Cause::PortTaken { by: by.map(|tag| tag.to_string()) }),
-                    None => Err(Errno::EEXIST.into()),
-                }
-            }
-            other => Ok(other?),
+            Ok(()) => Ok(Effect::Changed),
+            Err(Refusal::Kernel { errno: Errno::EEXIST, .. }) => match self
+                .holder(table, element)?
+            {
+                // Another program of the same owner's got there first.
+                Some((found, Some(by))) if found == *element && by == *tag => Ok(Effect::Unchanged),
+                Some((_, by)) => Err(Cause::ElementTaken { by: by.map(|tag| tag.to_string()) }),
+                None => Err(Cause::ElementTaken { by: None }),
+            },
+            Err(refusal) => Err(refusal.into()),
         }
     }
 
@@ -126,7 +133,7 @@ impl Nft {
         table: &TableName,
         element: &Element,
         tag: &Tag,
-    ) -> Result<(), Cause> {
+    ) -> Result<Effect, Cause> {
         self.at_one_generation(|nft| match nft.holder(table, element)? {
             Some((found, Some(by))) if found == *element && by == *tag => {
                 let message = NfTablesMessage::DeleteSetElement(element::key_only(table, element));
@@ -142,15 +149,15 @@ impl Nft {
     fn at_one_generation(
         &mut self,
         mut decide: impl FnMut(&mut Self) -> Result<Option<Change>, Cause>,
-    ) -> Result<(), Cause> {
+    ) -> Result<Effect, Cause> {
         for _ in 0..GENERATION_ATTEMPTS {
             let generation = self.generation()?;
             let Some(change) = decide(self)? else {
-                return Ok(());
+                return Ok(Effect::Unchanged);
             };
             match self.commit(Some(generation), [change]) {
                 Err(Refusal::Kernel { errno: Errno::ERESTART, .. }) => {}
-                other => return Ok(other?),
+                other => return Ok(other.map(|()| Effect::Changed)?),
             }
         }
         Err(Errno::ERESTART.into())
@@ -184,17 +191,21 @@ impl Nft {
         }
     }
 
+    /// Our elements. What somebody else put into our sets in another form is not among them.
     fn elements(&mut self, table: &TableName) -> Result<Vec<(Element, Option<Tag>)>, Refusal> {
         let mut elements = Vec::new();
         for set in SETS {
-            let request = NfTablesMessage::GetSetElement(element::whole_set(table, set));
-            let answers = self.netlink.dump(&inet(request))?;
-            let rows = answers.iter().flat_map(rows);
-            elements.extend(element::read(set, rows.collect())?);
+            elements.extend(element::read(set, self.rows(table, set)?));
         }
         // The kernel tells them in the order of its hash.
         elements.sort();
         Ok(elements)
+    }
+
+    fn rows(&mut self, table: &TableName, set: &str) -> Result<Vec<Row>, Refusal> {
+        let request = NfTablesMessage::GetSetElement(element::whole_set(table, set));
+        let answers = self.netlink.dump_raw(&inet(request))?;
+        Ok(answers.iter().flat_map(|body| element::rows(body)).collect())
     }
 
     /// The element that has this element's key, and what it belongs to.
@@ -205,12 +216,12 @@ impl Nft {
     ) -> Result<Option<(Element, Option<Tag>)>, Refusal> {
         if !matches!(element, Element::Forward { .. }) {
             // A question for one key of a set of intervals is answered with whatever covers it.
-            let found = self.elements(table)?;
+            let found = element::read(element.set(), self.rows(table, element.set())?);
             return Ok(found.into_iter().find(|(other, _)| other == element));
         }
         let request = NfTablesMessage::GetSetElement(element::key_only(table, element));
-        match self.netlink.get(inet(request)) {
-            Ok(answer) => Ok(element::read(element.set(), rows(&answer))?.pop()),
+        match self.netlink.get_raw(inet(request)) {
+            Ok(body) => Ok(element::read(element.set(), element::rows(&body)).pop()),
             Err(Refusal::Kernel { errno: Errno::ENOENT, .. }) => Ok(None),
             Err(refusal) => Err(refusal),
         }
@@ -245,13 +256,4 @@ fn inet(message: NfTablesMessage) -> NetfilterMessage {
 fn batch(message: ControlMessage) -> NetfilterMessage {
     let header = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, SUBSYSTEM);
     NetfilterMessage::new(header, message)
-}
-
-fn rows(answer: &NetfilterMessage) -> Vec<Row> {
-    match &answer.inner {
-        NetfilterMessageInner::NfTables(NfTablesMessage::NewSetElement(SetElementMessage {
-            attributes,
-        })) => element::rows(attributes),
-        _ => Vec::new(),
-    }
 }
