@@ -17,6 +17,10 @@ tests![
     a_changed_wish_moves_its_forwards,
     a_network_changes_its_prefix_and_keeps_a_strangers_address,
     ports_are_swapped_in_one_plan,
+    a_gateway_moves_within_its_prefix,
+    what_is_undone_goes_back_to_where_it_was,
+    programs_of_one_owner_do_not_trip_over_each_other,
+    making_and_removing_at_once_leaves_nothing_torn,
     every_failing_step_leaves_the_host_as_before,
     two_vms_cannot_have_one_port,
     a_tap_can_be_opened_once_by_its_user,
@@ -348,5 +352,88 @@ fn the_printed_plan_does_the_same_in_a_shell() -> Outcome {
 
     crate::world::shell(&hostnet::teardown(&subjects(&desired), &typed)?.to_string())?;
     assert_eq!(snapshot(&host), before);
+    Ok(())
+}
+
+fn a_gateway_moves_within_its_prefix() -> Outcome {
+    let host = owned("demo");
+    let wish = |v4: &str, v6: &str| {
+        let network = hostnet::Network::bridged(lan(), DeviceName::new("br0")?, v4.parse()?)?;
+        let mut wish = Desired::new(host.owner().clone());
+        wish.add_network(network.with_gateway(v6.parse()?)?)?;
+        Ok::<_, Box<dyn std::error::Error>>(wish)
+    };
+    block_on(host.ensure(&wish("172.16.0.1/16", "fd00:16::1/64")?))?;
+    // A stranger's address of the same prefix would go with the first one, were it not promoted.
+    block_on(async { Stranger::new().add_address("br0", "172.16.0.77".parse()?, 16).await })?;
+    let moved = wish("172.16.0.254/16", "fd00:16::1/80")?;
+    block_on(host.ensure(&moved))?;
+    let observed = block_on(host.observe())?;
+    let bridge = observed.link_named("br0").expect("the bridge");
+    let has = |text: &str| bridge.addresses.iter().any(|a| a.address.to_string() == text);
+    assert!(has("172.16.0.254/16") && has("172.16.0.77/16") && has("fd00:16::1/80"));
+    assert!(!has("172.16.0.1/16") && !has("fd00:16::1/64"));
+    assert_eq!(block_on(host.ensure(&moved))?.steps, 0);
+    Ok(())
+}
+
+fn what_is_undone_goes_back_to_where_it_was() -> Outcome {
+    let host = owned("demo");
+    block_on(host.ensure(&desired("demo", 1)))?;
+    // A stranger has put our TAP on a bridge of its own, where it is in use.
+    block_on(async {
+        let stranger = Stranger::new();
+        stranger.add_bridge("theirs").await?;
+        stranger.set_master("tap_a1b2c300", "theirs").await
+    })?;
+    let before = snapshot(&host);
+    let two = desired("demo", 2);
+    let whole = plan(&two, &block_on(host.observe())?)?;
+    let attach = whole.ops().iter().position(|op| matches!(op, Op::AttachPort { .. }));
+    assert_eq!(attach, Some(0), "{whole}");
+    assert!(provoke(&host, &whole, 1), "the second VM's TAP cannot be made");
+    block_on(async { Stranger::new().delete("tap_a1b2c301").await })?;
+    assert_eq!(snapshot(&host), before);
+    Ok(())
+}
+
+fn programs_of_one_owner_do_not_trip_over_each_other() -> Outcome {
+    let hosts: Vec<Host> = (0..3).map(|_| owned("demo")).collect();
+    // Each plans before any of them acts, as programs that start at the same time do.
+    let plans: Vec<_> = hosts
+        .iter()
+        .map(|host| {
+            let mut network_only = Desired::new(host.owner().clone());
+            network_only.add_network(network())?;
+            Ok(plan(&network_only, &block_on(host.observe())?)?)
+        })
+        .collect::<Result<_, Box<dyn std::error::Error>>>()?;
+    block_on(hosts[0].apply(&plans[0]))?;
+    for (host, late) in hosts.iter().zip(&plans).skip(1) {
+        let error = block_on(host.apply(late)).expect_err("the bridge is there");
+        assert!(error.to_string().contains("hostnet:demo:net:default:bridge:0"), "{error}");
+    }
+    // And none of them took anything of the first one's away.
+    let mut network_only = Desired::new(hosts[0].owner().clone());
+    network_only.add_network(network())?;
+    assert!(plan(&network_only, &block_on(hosts[0].observe())?)?.is_empty());
+    Ok(())
+}
+
+fn making_and_removing_at_once_leaves_nothing_torn() -> Outcome {
+    let host = owned("demo");
+    let one = desired("demo", 1);
+    for round in 0..40 {
+        let (maker, remover, wish) = (host.clone(), host.clone(), one.clone());
+        block_on(async {
+            let make = tokio::spawn(async move { maker.ensure(&wish).await.is_ok() });
+            let all = subjects(&one);
+            let remove = tokio::spawn(async move { remover.remove(&all).await.is_ok() });
+            assert!(make.await.expect("no panic") && remove.await.expect("no panic"));
+        });
+        let observed = block_on(host.observe())?;
+        let whole = plan(&one, &observed)?.is_empty();
+        assert!(whole || observed.subjects().is_empty(), "round {round}: {observed:?}");
+    }
     Ok(())
 }

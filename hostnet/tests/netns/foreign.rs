@@ -13,6 +13,8 @@ tests![
     another_owner_is_a_stranger,
     a_bridge_with_foreign_ports_stays,
     a_foreign_table_of_our_name_stays,
+    another_owners_plan_is_refused,
+    the_hosts_own_network_is_not_swallowed,
 ];
 
 fn foreign(observed: &Observed) -> Vec<(u32, String)> {
@@ -172,6 +174,38 @@ fn a_foreign_table_of_our_name_stays() -> Outcome {
     let error = block_on(host.ensure(&desired("demo", 1))).expect_err("the table is foreign");
     assert!(error.to_string().contains("`inet hostnet-demo`"), "{error}");
     remove_all_there_is(&host)?;
+    assert_eq!(snapshot(&host), before);
+    Ok(())
+}
+
+fn another_owners_plan_is_refused() -> Outcome {
+    let (alice, bob) = (owned("alice"), owned("bob"));
+    block_on(alice.ensure(&desired("alice", 1)))?;
+    let before = snapshot(&alice);
+    let teardown = hostnet::teardown(&subjects(&desired("alice", 1)), &block_on(alice.observe())?)?;
+    let error = block_on(bob.apply(&teardown)).expect_err("not bob's");
+    assert!(error.to_string().contains("`alice`'s and this is `bob`'s"), "{error}");
+    assert_eq!(snapshot(&alice), before);
+    // A look at a part of the namespace is no ground for taking things away.
+    let part = block_on(alice.observe_for(&desired("alice", 0)))?;
+    let error = hostnet::teardown(&subjects(&desired("alice", 0)), &part).expect_err("not all");
+    assert!(matches!(error, TeardownError::Partial));
+    Ok(())
+}
+
+fn the_hosts_own_network_is_not_swallowed() -> Outcome {
+    block_on(async {
+        let stranger = Stranger::new();
+        stranger.add_veth("eth0", "router").await?;
+        stranger.add_address("eth0", "172.16.9.10".parse()?, 24).await
+    })?;
+    let host = owned("demo");
+    let before = snapshot(&host);
+    let error = block_on(host.ensure(&desired("demo", 1))).expect_err("eth0 is in there");
+    assert_eq!(
+        error.to_string(),
+        "network `default` wants 172.16.0.0/16, but `eth0` has 172.16.9.10/24 there; choose another prefix"
+    );
     assert_eq!(snapshot(&host), before);
     Ok(())
 }

@@ -98,7 +98,12 @@ fn a_bridge_without_its_tag_is_made_anew() -> Outcome {
     block_on(host.remove(&[Subject::Attachment(id("a1b2c300"))].into()))?;
     // As if the crash had come between the bridge's birth and its tag.
     block_on(async { Stranger::new().untag("br0", "hostnet:demo:net:default:bridge:0").await })?;
-    let half = block_on(host.observe())?.link_named("br0").expect("there").index;
+    let observed = block_on(host.observe())?;
+    let half = observed.link_named("br0").expect("there").index;
+    // It is nobody's yet, but garbage all the same.
+    let report = garbage(&observed, &BTreeSet::new(), Duration::MAX, Duration::ZERO)?;
+    assert_eq!(report.half_made, ["br0"]);
+    assert!(report.teardown(&observed)?.to_string().contains("ip link del 'br0'"));
     block_on(host.ensure(&desired))?;
     let observed = block_on(host.observe())?;
     assert_eq!(observed.coverage, Coverage::Everything);

@@ -14,6 +14,8 @@ tests![
     a_forward_carries_udp_and_ipv6,
     guests_get_out_under_the_hosts_address,
     a_guest_cannot_reach_the_hosts_loopback,
+    a_guest_cannot_become_the_hosts_router,
+    a_forward_works_without_masquerading,
     a_forward_that_is_taken_down_is_closed,
     networks_reach_one_another_only_where_they_are_peered,
 ];
@@ -200,5 +202,73 @@ fn networks_reach_one_another_only_where_they_are_peered() -> Outcome {
 
     block_on(host.ensure(&apart))?;
     assert!(closed(web, "10.2.0.2:80")? && closed(db, "10.1.0.2:80")?);
+    Ok(())
+}
+
+/// A router advertisement from a guest would give the host a default route to it.
+fn a_guest_cannot_become_the_hosts_router() -> Outcome {
+    let host = owned("demo");
+    let mut wish = Desired::new(host.owner().clone());
+    let gateway = "172.16.0.1/16".parse()?;
+    wish.add_network(Network::bridged(lan(), DeviceName::new("br0")?, gateway)?)?;
+    let guest = Attachment::tap(
+        vm(0).id().clone(),
+        lan(),
+        vm(0).tap_name().clone(),
+        vm(0).mac(),
+        ip("172.16.0.2"),
+    )?;
+    wish.add_attachment(guest)?;
+    block_on(host.ensure(&wish))?;
+    assert!(
+        block_on(host.observe())?.forwarding.is_empty(),
+        "a host that forwards heeds no router"
+    );
+    let mut card = hostnet::open_tap(vm(0).tap_name(), hostnet::TapOptions::default())?;
+    for _ in 0..10 {
+        std::io::Write::write_all(&mut card, &router_advertisement(vm(0).mac().into_array()))?;
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let routes = std::fs::read_to_string("/proc/thread-self/net/ipv6_route")?;
+    let default = "00000000000000000000000000000000 00 ";
+    let learned = routes.lines().find(|l| l.starts_with(default) && l.ends_with(" br0"));
+    assert_eq!(learned, None, "the host took a guest for its router");
+    Ok(())
+}
+
+/// An Ethernet frame with an advertisement for half an hour (RFC 4861, 4.2), to all nodes.
+fn router_advertisement(mac: [u8; 6]) -> Vec<u8> {
+    let source = "fe80::1234".parse::<std::net::Ipv6Addr>().expect("an address").octets();
+    let all_nodes = "ff02::1".parse::<std::net::Ipv6Addr>().expect("an address").octets();
+    let mut message = vec![134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0];
+    let pseudo = [&source[..], &all_nodes, &[0, 0, 0, 16, 0, 0, 0, 58]].concat();
+    let sum: u32 = [pseudo.as_slice(), &message]
+        .concat()
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
+        .sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let checksum = !u16::try_from((folded & 0xffff) + (folded >> 16)).expect("folded to 16 bits");
+    message[2..4].copy_from_slice(&checksum.to_be_bytes());
+    let ethernet = [&[0x33, 0x33, 0, 0, 0, 1][..], &mac, &[0x86, 0xdd]].concat();
+    let header = [&[0x60, 0, 0, 0, 0, 16, 58, 255][..], &source, &all_nodes].concat();
+    [ethernet, header, message].concat()
+}
+
+fn a_forward_works_without_masquerading() -> Outcome {
+    let host = owned("demo");
+    let mut wish = Desired::new(host.owner().clone());
+    let gateway = "172.16.0.1/16".parse()?;
+    let network = Network::bridged(lan(), DeviceName::new("br0")?, gateway)?;
+    wish.add_network(network.clone())?;
+    wish.add_attachment(vm(0))?;
+    block_on(host.ensure(&wish))?;
+    let guest = Machine::guest(&vm(0), &network)?;
+    guest.serve_tcp(any(22))?;
+    let outside = Machine::outside(&[(ip("192.0.2.1"), ip("192.0.2.2"))])?;
+    assert_eq!(outside.ask_tcp(at("192.0.2.1:22001"))?, ip("::ffff:192.0.2.2"));
+    // What would hang, since no packet from ::1 leaves the host, is refused at once.
+    let error = ask_tcp(at("[::1]:22001")).expect_err("nobody is there").to_string();
+    assert!(error.contains("refused"), "{error}");
     Ok(())
 }
