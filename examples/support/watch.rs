@@ -25,6 +25,9 @@ pub struct Watch {
 
 impl Watch {
     /// Will look at the guest `name` in its folder; its SSH server is asked at `ssh`, a port of the host.
+    ///
+    /// A launcher knows the MAC it gave the guest and says so (`VmProbe::with_mac`), for a console is the guest's to
+    /// write. Here the console tells it, to show what is done with machines that somebody else made.
     #[must_use]
     pub fn new(name: &str, folder: PathBuf, subnet: Ipv4Net, ssh: SocketAddr) -> Self {
         let probe = VmProbe::new(name, folder)

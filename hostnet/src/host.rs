@@ -166,7 +166,9 @@ impl Host {
         self.apply_with(plan, |_| {}).await
     }
 
-    /// Carries a plan out and tells of every step. `progress` is called on the namespace's thread.
+    /// Carries a plan out and tells of every step.
+    ///
+    /// `progress` is called on the namespace's thread: it must not wait for this host, and a panic in it ends the thread.
     ///
     /// # Errors
     /// When a step fails; the error says what became of the others.

@@ -256,7 +256,8 @@ impl fmt::Display for Op {
                 f.write_str("sysctl -w net.ipv4.ip_forward=1")
             }
             Self::EnableForwarding { family: Family::V6 } => {
-                f.write_str("for f in /proc/sys/net/ipv6/conf/*/accept_ra; do grep -qx 1 $f && echo 2 >$f || :; done\n")?;
+                f.write_str("for f in /proc/sys/net/ipv6/conf/*/accept_ra; do case $f in */all/*|*/default/*) ;; \
+                     *) if grep -qx 1 $f; then echo 2 >$f; fi ;; esac; done\n")?;
                 f.write_str("sysctl -w net.ipv6.conf.all.forwarding=1")
             }
             Self::CreateTable { table } => write!(f, "nft -f - <<'EOF'\n{}EOF", table.ruleset()),

@@ -96,6 +96,10 @@ impl Netns {
     pub fn create(name: &str) -> Result<Self, NetnsError> {
         let path = path_of(name)?;
         fs::create_dir_all(DIRECTORY).map_err(io_error(|| format!("make {DIRECTORY}")))?;
+        // A file without a namespace on it is what a crash between the two steps left.
+        if let Err(NetnsError::Missing { .. }) = Self::named(name) {
+            let _ = fs::remove_file(&path);
+        }
         let file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path);
         file.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => NetnsError::Exists { name: name.to_owned() },
@@ -118,7 +122,8 @@ impl Netns {
         Self::named(name)
     }
 
-    /// Removes a named namespace. What is in it goes as soon as nobody uses it any more. Not there is success.
+    /// Removes a named namespace, whoever made it, as `ip netns del` does. What is in it goes as soon as nobody uses it
+    /// any more. Not there is success.
     ///
     /// # Errors
     /// When the privileges are missing.

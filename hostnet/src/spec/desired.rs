@@ -51,7 +51,7 @@ pub enum Resource {
     Device(DeviceName),
     /// A guest's address.
     Address(IpAddr),
-    /// A guest's MAC on one network.
+    /// A MAC on one network: a guest's, a TAP's or the bridge's.
     Mac(NetworkName, MacAddr6),
     /// A port of the host.
     HostPort(Protocol, NonZeroU16),
@@ -231,7 +231,8 @@ impl Desired {
             }
         }
         let bridge = Resource::Device(network.bridge().clone());
-        self.take(vec![bridge], &format!("network `{}`", network.name()))?;
+        let mac = Resource::Mac(network.name().clone(), network.mac());
+        self.take(vec![bridge, mac], &format!("network `{}`", network.name()))?;
         self.networks.insert(network.name().clone(), network);
         Ok(())
     }
@@ -349,9 +350,11 @@ impl Desired {
 fn resources(attachment: &Attachment) -> Vec<Resource> {
     let ports = attachment.forwards().iter().map(|f| Resource::HostPort(f.protocol, f.host_port));
     let device = Resource::Device(attachment.tap_name().clone());
-    let mac = Resource::Mac(attachment.network().clone(), attachment.mac());
+    // The bridge takes frames with the MAC of one of its own devices for its own.
+    let macs = [attachment.mac(), attachment.host_mac()];
+    let macs = macs.map(|mac| Resource::Mac(attachment.network().clone(), mac));
     let addresses = attachment.addresses().map(Resource::Address);
-    [device, mac].into_iter().chain(addresses).chain(ports).collect()
+    [device].into_iter().chain(macs).chain(addresses).chain(ports).collect()
 }
 
 fn check_address(

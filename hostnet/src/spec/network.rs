@@ -86,10 +86,12 @@ pub enum NetworkError {
         mac: MacAddr6,
     },
     /// Outside what IPv4 and Ethernet devices take.
-    #[error("an MTU of {mtu} bytes is outside 576..=65535")]
+    #[error("an MTU of {mtu} bytes is outside {least}..=65521")]
     Mtu {
         /// The refused size in bytes.
         mtu: u32,
+        /// The least that the network's versions of IP take.
+        least: u32,
     },
 }
 
@@ -133,6 +135,7 @@ impl Network {
             IpNet::V4(gateway) => self.gateway4 = Some(gateway),
             IpNet::V6(gateway) => self.gateway6 = Some(gateway),
         }
+        self.check_mtu()?;
         Ok(self)
     }
 
@@ -148,15 +151,13 @@ impl Network {
         Ok(self)
     }
 
-    /// Sets the MTU in bytes, 576..=65535; without it the kernel's default of 1500 stays.
+    /// Sets the MTU in bytes; without it the kernel's default of 1500 stays.
     ///
     /// # Errors
-    /// When it is outside that range.
+    /// When it is less than IPv4 (576, RFC 791) or IPv6 (1280, RFC 8200) takes, or more than a TAP does (65521).
     pub fn with_mtu(mut self, mtu: u32) -> Result<Self, NetworkError> {
-        if !(576..=65535).contains(&mtu) {
-            return Err(NetworkError::Mtu { mtu });
-        }
         self.mtu = Some(mtu);
+        self.check_mtu()?;
         Ok(self)
     }
 
@@ -188,6 +189,14 @@ impl Network {
     /// The prefixes the guests' addresses are in, IPv4 first.
     pub fn prefixes(&self) -> impl Iterator<Item = IpNet> + use<> {
         self.gateways().map(|gateway| gateway.trunc())
+    }
+
+    const fn check_mtu(&self) -> Result<(), NetworkError> {
+        let least = if self.gateway6.is_some() { 1280 } else { 576 };
+        match self.mtu {
+            Some(mtu) if mtu < least || mtu > 65521 => Err(NetworkError::Mtu { mtu, least }),
+            _ => Ok(()),
+        }
     }
 
     /// Everything the bridge is to have: the gateways, and with IPv6 a link-local address, from which the host asks for

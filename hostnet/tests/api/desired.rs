@@ -31,6 +31,10 @@ fn what_only_one_can_have_is_refused_to_the_second() {
             "MAC AA:FC:A1:B2:00:02 on network `default`",
         ),
         (
+            attachment("new", "tap_new", vm(0).host_mac().into_array(), [172, 16, 9, 9]),
+            "MAC FE:FC:A1:B2:00:02 on network `default`",
+        ),
+        (
             attachment("new", "tap_new", other_mac, [172, 16, 9, 9])
                 .with_forward(Forward::tcp(port(22001), port(80))),
             "host port 22001/tcp",
@@ -105,9 +109,14 @@ fn group_macs_and_odd_mtus_are_refused() {
         [172, 16, 0, 2].into(),
     );
     assert!(group.unwrap_err().to_string().contains("lowest bit"));
-    assert!(matches!(network().with_mtu(575), Err(NetworkError::Mtu { mtu: 575 })));
+    assert!(matches!(network().with_mtu(575), Err(NetworkError::Mtu { mtu: 575, least: 576 })));
     assert_eq!(network().with_mtu(9000).unwrap().mtu(), Some(9000));
     assert!(network().with_mac([0; 6].into()).is_err());
+    let both = network().with_gateway("fd00::1/64".parse().unwrap()).unwrap();
+    let error = both.with_mtu(1000).unwrap_err();
+    assert_eq!(error.to_string(), "an MTU of 1000 bytes is outside 1280..=65521");
+    let small = network().with_mtu(1000).unwrap();
+    assert!(small.with_gateway("fd00::1/64".parse().unwrap()).is_err());
 }
 
 #[test]

@@ -29,7 +29,11 @@ fn names_are_checked_and_taken_once() -> Outcome {
     assert!(matches!(Netns::create("taken"), Err(NetnsError::Exists { .. })));
     Netns::remove("taken")?;
 
-    // What a crash between making the file and mounting on it leaves is no namespace, and can be removed.
+    // What a crash between making the file and mounting on it leaves is no namespace: it can be made, or removed.
+    std::fs::write("/run/netns/torn", "")?;
+    assert!(matches!(Netns::named("torn"), Err(NetnsError::Missing { .. })));
+    Netns::create("torn")?;
+    Netns::remove("torn")?;
     std::fs::write("/run/netns/torn", "")?;
     assert!(matches!(Netns::named("torn"), Err(NetnsError::Missing { .. })));
     Netns::remove("torn")?;
