@@ -1,108 +1,14 @@
 use super::elements::{self, Wanted};
-use super::{Plan, PlanKind};
+use super::error::PlanError;
+use super::{Plan, PlanKind, check};
 use crate::firewall::{Element, TableName};
 use crate::observed::{Coverage, Link, LinkAddress, Observed, Table};
 use crate::op::{LinkChange, Op, PortState};
 use crate::spec::{Attachment, Desired, DeviceName, Family, Forward, Network, Owner, Peering};
 use crate::tag::{Role, Subject, Tag};
-use ipnet::IpNet;
 use macaddr::MacAddr6;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
-
-/// Why what is wanted cannot be reached from what is there.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PlanError {
-    /// The observation is another owner's.
-    #[error("`{observed}`'s view was given for what `{desired}` wants; observe as the same owner")]
-    OtherOwner {
-        /// Whose wish it is.
-        desired: Owner,
-        /// Whose view it is.
-        observed: Owner,
-    },
-    /// A device that is not ours, or another one of ours, has the name.
-    #[error(
-        "{subject} wants the device name `{name}`, which is taken by {by}; it is left alone: rename it or choose another name"
-    )]
-    NameTaken {
-        /// Who wants the name.
-        subject: Subject,
-        /// The name.
-        name: DeviceName,
-        /// What has it.
-        by: String,
-    },
-    /// A device of ours that is of another kind than was wanted.
-    #[error(
-        "{subject}: the device tagged {tag} is of kind `{found}`, not `{wanted}`; tear it down first"
-    )]
-    OtherKind {
-        /// Whose device it is.
-        subject: Subject,
-        /// Its tag.
-        tag: Tag,
-        /// The kind it has.
-        found: String,
-        /// The kind it should have.
-        wanted: &'static str,
-    },
-    /// Something of an earlier or later making of the same attachment is there.
-    #[error(
-        "{subject} is there in generation {found}, wanted is {wanted}; tear the other one down first"
-    )]
-    OtherGeneration {
-        /// Whose it is.
-        subject: Subject,
-        /// The generation that is there.
-        found: u64,
-        /// The generation that is wanted.
-        wanted: u64,
-    },
-    /// A host port leads to somebody else already, or a prefix is another network's.
-    #[error("{subject} wants {element}, which is taken by {by}; choose another")]
-    Taken {
-        /// Who wants it.
-        subject: Subject,
-        /// What is wanted.
-        element: Element,
-        /// What has it.
-        by: String,
-    },
-    /// Another device has an address in the network's prefix, or the prefix in that of its address.
-    #[error(
-        "network `{network}` wants {prefix}, but `{device}` has {address} there; choose another prefix"
-    )]
-    PrefixInUse {
-        /// The network.
-        network: crate::NetworkName,
-        /// Its prefix.
-        prefix: IpNet,
-        /// The address in the way.
-        address: IpNet,
-        /// The device that has it.
-        device: String,
-    },
-    /// More ports than a bridge can have.
-    #[error(
-        "network `{network}` would have {ports} ports on one bridge, at most 1023 fit; use a second network"
-    )]
-    BridgeFull {
-        /// The network.
-        network: crate::NetworkName,
-        /// How many ports it would have.
-        ports: usize,
-    },
-    /// A table that has our name but not our mark.
-    #[error(
-        "the table `inet {table}` was not made here, or by another version; remove it or choose another owner"
-    )]
-    ForeignTable {
-        /// The table.
-        table: TableName,
-    },
-}
 
 /// The most ports one bridge can have (`BR_MAX_PORTS` is 1,024 and port number 0 is not used).
 const MAX_PORTS: usize = 1023;
@@ -121,7 +27,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, PlanError> {
             observed: observed.owner.clone(),
         });
     }
-    check_generations(desired, observed)?;
+    check::generations(desired, observed)?;
     let table = TableName::new(desired.owner().clone());
     let changes = elements::reconcile(&table, &wanted_elements(desired), observed)?;
     let mut builder = Builder::new(desired, observed, changes.additions);
@@ -134,64 +40,8 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, PlanError> {
     for attachment in desired.attachments() {
         builder.attachment(attachment)?;
     }
-    check_prefixes(desired, observed)?;
+    check::prefixes(desired, observed)?;
     Ok(Plan { kind: PlanKind::Build, ops: builder.ops })
-}
-
-/// Refuses to take what is left of another making of an attachment for this one.
-fn check_generations(desired: &Desired, observed: &Observed) -> Result<(), PlanError> {
-    let wanted: HashMap<_, _> = desired
-        .attachments()
-        .map(|a| (Subject::Attachment(a.id().clone()), a.generation()))
-        .collect();
-    let tagged = observed.our_links().map(|(_, tag)| tag);
-    let elements = observed.table.elements().filter_map(|(_, tag)| tag);
-    for tag in tagged.chain(elements).filter(|tag| *tag.owner() == observed.owner) {
-        let (subject, found) = (tag.subject(), tag.generation());
-        if let Some(&wanted) = wanted.get(subject).filter(|wanted| **wanted != found) {
-            let subject = subject.clone();
-            return Err(PlanError::OtherGeneration { subject, found, wanted });
-        }
-    }
-    Ok(())
-}
-
-/// Refuses a network that would take what another device's addresses are reached by.
-fn check_prefixes(desired: &Desired, observed: &Observed) -> Result<(), PlanError> {
-    // Another bridge of the same wish may be on its way out of the prefix.
-    let wished: HashSet<Tag> =
-        desired.networks().map(|n| network_tag(desired.owner(), n.name())).collect();
-    let others = observed
-        .links
-        .iter()
-        .filter(|link| !link.tag.as_ref().is_some_and(|tag| wished.contains(tag)))
-        .filter(|link| !link.is_half_made(desired.owner(), "bridge"))
-        .flat_map(|link| link.addresses.iter().map(move |a| (link, a.address)))
-        // Every device has link-local addresses, and lo's are the host's alone.
-        .filter(|(_, address)| !address.addr().is_loopback() && !is_link_local(*address));
-    for (link, address) in others {
-        let its = address.trunc();
-        for network in desired.networks() {
-            if let Some(prefix) =
-                network.prefixes().find(|own| own.contains(&its) || its.contains(own))
-            {
-                return Err(PlanError::PrefixInUse {
-                    network: network.name().clone(),
-                    prefix,
-                    address,
-                    device: link.name.clone(),
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
-const fn is_link_local(address: IpNet) -> bool {
-    match address {
-        IpNet::V4(address) => address.addr().is_link_local(),
-        IpNet::V6(address) => address.addr().is_unicast_link_local(),
-    }
 }
 
 /// The elements that everything `desired` names is to have.

@@ -1,12 +1,15 @@
 //! From what is wanted and what is there to what is to be done: pure functions over data.
 
 mod build;
+mod check;
 mod elements;
+mod error;
 mod gc;
 mod remove;
 
-pub use build::{PlanError, plan};
+pub use build::plan;
 pub(crate) use build::{attachment_tag, network_tag};
+pub use error::PlanError;
 pub use gc::{Garbage, Orphan, garbage};
 pub use remove::{TeardownError, teardown};
 
