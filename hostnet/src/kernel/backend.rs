@@ -8,9 +8,10 @@ use crate::error::{Cause, Errno, OpError};
 use crate::firewall::TableName;
 use crate::observed::{Coverage, Link, LinkAddress, Observed};
 use crate::op::{LinkChange, Op};
-use crate::spec::Owner;
+use crate::spec::{DeviceName, Owner, TapOptions};
 use crate::tag::{Role, Tag};
 use core::time::Duration;
+use macaddr::MacAddr6;
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -58,19 +59,22 @@ impl Kernel {
         Ok(links)
     }
 
-    fn create_bridge(&mut self, op: &Op) -> Result<(), Cause> {
-        let Op::CreateBridge { name, mac, mtu, tag } = op else {
-            return Ok(());
-        };
+    fn create_bridge(
+        &mut self,
+        name: &DeviceName,
+        mac: MacAddr6,
+        mtu: Option<u32>,
+        tag: &Tag,
+    ) -> Result<Effect, Cause> {
         // The index is ours from the start, so that what follows finds the device whatever it is called by then.
         let index = random_index();
-        link::create_bridge(&mut self.route, index, name, *mac, *mtu, tag)
+        link::create_bridge(&mut self.route, index, name, mac, mtu, tag)
             .map_err(|refusal| self.name_taken(name.as_str(), refusal))?;
         let (at, setup) = (At::Index(index), Setup { mac: None, mtu: None, bridge: true });
         let finished = link::set_up(&mut self.route, at, setup, now())
             .and_then(|()| link::tag(&mut self.route, at, tag))
             .and_then(|()| link::set_state(&mut self.route, at, State::Up));
-        finished.map_err(|refusal| {
+        finished.map(|()| Effect::Changed).map_err(|refusal| {
             // It was made exclusively a moment ago; what cannot be finished is taken back.
             let cause = self.tag_taken(tag, refusal);
             let _ = link::delete(&mut self.route, at);
@@ -78,14 +82,17 @@ impl Kernel {
         })
     }
 
-    fn create_tap(&mut self, op: &Op) -> Result<(), Cause> {
-        let Op::CreateTap { name, mac, mtu, options, tag } = op else {
-            return Ok(());
-        };
+    fn create_tap(
+        &mut self,
+        name: &DeviceName,
+        options: TapOptions,
+        setup: Setup,
+        tag: &Tag,
+    ) -> Result<Effect, Cause> {
         // Until `persist` the device goes with its descriptor, whatever fails and wherever we are killed.
         let index = random_index();
         let tap = NewTap::with_index(index)?;
-        tap.create(name, *options).map_err(|errno| match errno {
+        tap.create(name, options).map_err(|errno| match errno {
             // What the kernel says of a name that a TAP or another device has.
             Errno::EBUSY | Errno::EEXIST | Errno::EINVAL => {
                 let refusal = Refusal::Kernel { errno: Errno::EEXIST, message: None };
@@ -93,12 +100,12 @@ impl Kernel {
             }
             errno => errno.into(),
         })?;
-        tap.give(*options)?;
+        tap.give(options)?;
         let at = At::Index(index);
-        let setup = Setup { mac: Some(*mac), mtu: *mtu, bridge: false };
         link::set_up(&mut self.route, at, setup, now())?;
         link::tag(&mut self.route, at, tag).map_err(|refusal| self.tag_taken(tag, refusal))?;
-        Ok(tap.persist()?)
+        tap.persist()?;
+        Ok(Effect::Changed)
     }
 
     fn delete_half_made(&mut self, index: u32, owner: &Owner) -> Result<Effect, Cause> {
@@ -207,9 +214,12 @@ impl Backend for Kernel {
             Op::EnableForwarding { family } => changed(sysctl::enable_forwarding(*family)),
             Op::CreateTable { table } => self.nft.create_table(table),
             Op::RemoveTable { table } => self.nft.remove_table(table),
-            Op::CreateBridge { .. } => self.create_bridge(op).map(|()| Effect::Changed),
+            Op::CreateBridge { name, mac, mtu, tag } => self.create_bridge(name, *mac, *mtu, tag),
             Op::DeleteHalfMade { index, owner, .. } => self.delete_half_made(*index, owner),
-            Op::CreateTap { .. } => self.create_tap(op).map(|()| Effect::Changed),
+            Op::CreateTap { name, mac, mtu, options, tag } => {
+                let setup = Setup { mac: Some(*mac), mtu: *mtu, bridge: false };
+                self.create_tap(name, *options, setup, tag)
+            }
             Op::AttachPort { port, bridge, .. } => self
                 .index(bridge)
                 .and_then(|bridge| changed(link::attach(&mut self.route, At::Tag(port), bridge))),
