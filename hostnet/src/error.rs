@@ -95,6 +95,11 @@ pub enum Cause {
         /// Why.
         errno: Errno,
     },
+    /// A bridge that was to be deleted has ports that nobody wanted to lose.
+    InUse {
+        /// The names of the devices on it.
+        ports: Vec<String>,
+    },
     /// The device to act on is not there.
     Missing,
     /// The table has our name but is not ours, or is of another version.
@@ -139,6 +144,9 @@ impl fmt::Display for Cause {
                 "/dev/net/tun is not there; load it with `modprobe tun` as root, or pass the device into the container",
             ),
             Self::Tun { errno } => write!(f, "/dev/net/tun: {errno}"),
+            Self::InUse { ports } => {
+                write!(f, "it has ports: {}; take them away first", ports.join(", "))
+            }
             Self::Missing => f.write_str("the device is not there"),
             Self::ForeignTable => f.write_str(
                 "a table of that name is there that was not made here, or by another version; remove it or \

@@ -223,10 +223,12 @@ impl World {
             Op::DeleteLink { tag } => {
                 if let Ok(link) = self.tagged(tag) {
                     let index = link.index;
-                    self.state.links.remove(&index);
-                    for port in self.state.links.values_mut() {
-                        port.master.take_if(|master| *master == index);
+                    let on_it = self.state.links.values().filter(|l| l.master == Some(index));
+                    let ports: Vec<_> = on_it.map(|link| link.name.clone()).collect();
+                    if !ports.is_empty() {
+                        return Err(Cause::InUse { ports });
                     }
+                    self.state.links.remove(&index);
                 }
             }
         }

@@ -108,6 +108,18 @@ impl Kernel {
         Ok(Effect::Changed)
     }
 
+    /// Deletes a bridge that has no ports any more. They may have come since it was planned.
+    fn delete_bridge(&mut self, tag: &Tag) -> Result<Effect, Cause> {
+        let Some(bridge) = link::find(&mut self.route, At::Tag(tag))? else {
+            return Ok(Effect::Unchanged);
+        };
+        let ports = link::ports(&mut self.route, bridge.index)?;
+        if !ports.is_empty() {
+            return Err(Cause::InUse { ports });
+        }
+        gone_is_fine(link::delete(&mut self.route, At::Tag(tag)))
+    }
+
     fn delete_half_made(&mut self, index: u32, owner: &Owner) -> Result<Effect, Cause> {
         match link::find(&mut self.route, At::Index(index))? {
             // Tagged by now, or another device: not the one that was meant.
@@ -238,6 +250,7 @@ impl Backend for Kernel {
             },
             Op::AddElement { table, element, tag } => self.nft.add(table, element, tag),
             Op::RemoveElement { table, element, tag } => self.nft.remove(table, element, tag),
+            Op::DeleteLink { tag } if tag.role() == Role::Bridge => self.delete_bridge(tag),
             Op::DeleteLink { tag } => gone_is_fine(link::delete(route, At::Tag(tag))),
         };
         result.map_err(|cause| OpError::new(first_line(op), cause))

@@ -73,6 +73,19 @@ pub(super) fn list(netlink: &mut Netlink) -> Result<Vec<Link>, Refusal> {
         .collect())
 }
 
+/// The names of a bridge's ports.
+pub(super) fn ports(netlink: &mut Netlink, bridge: u32) -> Result<Vec<String>, Refusal> {
+    let mut message = without_statistics(LinkMessage::default());
+    // With strict checking the kernel dumps these alone.
+    message.attributes.push(LinkAttribute::Controller(bridge));
+    let messages = netlink.dump(&RouteNetlinkMessage::GetLink(message))?;
+    let links = messages.iter().filter_map(|message| match message {
+        RouteNetlinkMessage::NewLink(message) => Some(parse(message)),
+        _ => None,
+    });
+    Ok(links.filter(|link| link.master == Some(bridge)).map(|link| link.name).collect())
+}
+
 /// Makes a bridge, down, in its owner's birth group. A name that is taken is an error.
 pub(super) fn create_bridge(
     netlink: &mut Netlink,

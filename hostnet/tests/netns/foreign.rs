@@ -148,6 +148,7 @@ fn a_bridge_with_foreign_ports_stays() -> Outcome {
     let host = owned("demo");
     let desired = desired("demo", 1);
     block_on(host.ensure(&desired))?;
+    let planned = hostnet::teardown(&subjects(&desired), &block_on(host.observe())?)?;
     block_on(async {
         let stranger = Stranger::new();
         stranger.add_veth("foreign0", "foreign1").await?;
@@ -159,6 +160,11 @@ fn a_bridge_with_foreign_ports_stays() -> Outcome {
         }
         other => panic!("{other:?}"),
     }
+    // Nor does it go by a plan that was made before the port came.
+    let error = block_on(host.apply(&planned)).expect_err("the bridge is in use").to_string();
+    assert!(error.contains("it has ports: foreign0; take them away first"), "{error}");
+    assert!(snapshot(&host).link_named("foreign0").is_some_and(|port| port.master.is_some()));
+
     block_on(async { Stranger::new().delete("foreign0").await })?;
     block_on(host.remove(&subjects(&desired)))?;
     assert_eq!(snapshot(&host).our_links().count(), 0);
