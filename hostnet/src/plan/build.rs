@@ -13,6 +13,9 @@ use std::net::SocketAddr;
 /// The most ports one bridge can have (`BR_MAX_PORTS` is 1,024 and port number 0 is not used).
 const MAX_PORTS: usize = 1023;
 
+/// The MTU that bridges and TAPs are born with.
+const DEFAULT_MTU: u32 = 1500;
+
 /// What is to be done so that everything `desired` names is there, in order.
 ///
 /// It only makes and mends: what `desired` does not name is left alone, so an empty wish removes nothing. To
@@ -268,7 +271,8 @@ impl<'a> Builder<'a> {
         if let Some(from) = link.mac.filter(|from| *from != mac) {
             self.set(tag, LinkChange::Mac { from, to: mac });
         }
-        if let Some(to) = mtu.filter(|to| *to != link.mtu) {
+        let to = mtu.unwrap_or(DEFAULT_MTU);
+        if to != link.mtu {
             self.set(tag, LinkChange::Mtu { from: link.mtu, to });
         }
     }

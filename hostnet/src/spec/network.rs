@@ -151,7 +151,7 @@ impl Network {
         Ok(self)
     }
 
-    /// Sets the MTU in bytes; without it the kernel's default of 1500 stays.
+    /// Sets the MTU of the bridge and its TAPs in bytes; without it that is 1500.
     ///
     /// # Errors
     /// When it is less than IPv4 (576, RFC 791) or IPv6 (1280, RFC 8200) takes, or more than a TAP does (65521).

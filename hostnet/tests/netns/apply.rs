@@ -17,7 +17,7 @@ tests![
     a_changed_wish_moves_its_forwards,
     a_network_changes_its_prefix_and_keeps_a_strangers_address,
     ports_are_swapped_in_one_plan,
-    a_gateway_moves_within_its_prefix,
+    a_network_changes_its_gateway_and_mtu,
     what_is_undone_goes_back_to_where_it_was,
     programs_of_one_owner_do_not_trip_over_each_other,
     making_and_removing_at_once_leaves_nothing_torn,
@@ -355,7 +355,7 @@ fn the_printed_plan_does_the_same_in_a_shell() -> Outcome {
     Ok(())
 }
 
-fn a_gateway_moves_within_its_prefix() -> Outcome {
+fn a_network_changes_its_gateway_and_mtu() -> Outcome {
     let host = owned("demo");
     let wish = |v4: &str, v6: &str| {
         let network = hostnet::Network::bridged(lan(), DeviceName::new("br0")?, v4.parse()?)?;
@@ -364,6 +364,12 @@ fn a_gateway_moves_within_its_prefix() -> Outcome {
         Ok::<_, Box<dyn std::error::Error>>(wish)
     };
     block_on(host.ensure(&wish("172.16.0.1/16", "fd00:16::1/64")?))?;
+    let mut jumbo = Desired::new(host.owner().clone());
+    let network =
+        hostnet::Network::bridged(lan(), DeviceName::new("br0")?, "172.16.0.1/16".parse()?)?;
+    jumbo.add_network(network.with_gateway("fd00:16::1/64".parse()?)?.with_mtu(9000)?)?;
+    block_on(host.ensure(&jumbo))?;
+    assert_eq!(block_on(host.observe())?.link_named("br0").map(|bridge| bridge.mtu), Some(9000));
     // A stranger's address of the same prefix would go with the first one, were it not promoted.
     block_on(async { Stranger::new().add_address("br0", "172.16.0.77".parse()?, 16).await })?;
     let moved = wish("172.16.0.254/16", "fd00:16::1/80")?;
@@ -373,6 +379,7 @@ fn a_gateway_moves_within_its_prefix() -> Outcome {
     let has = |text: &str| bridge.addresses.iter().any(|a| a.address.to_string() == text);
     assert!(has("172.16.0.254/16") && has("172.16.0.77/16") && has("fd00:16::1/80"));
     assert!(!has("172.16.0.1/16") && !has("fd00:16::1/64"));
+    assert_eq!(bridge.mtu, 1500, "and no MTU wanted is the usual one");
     assert_eq!(block_on(host.ensure(&moved))?.steps, 0);
     Ok(())
 }
