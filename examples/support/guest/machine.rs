@@ -77,7 +77,8 @@ const STEP: Duration = Duration::from_millis(400);
 /// How often the guest looks at its card.
 const TICK: Duration = Duration::from_millis(2);
 
-const BANNER: &[u8] = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
+/// It says what it is: nobody can log in.
+const BANNER: &[u8] = b"SSH-2.0-smoltcp_guest\r\n";
 
 struct Machine {
     identity: Identity,
