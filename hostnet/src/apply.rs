@@ -20,7 +20,7 @@ pub struct Applied {
 #[non_exhaustive]
 pub enum ApplyError {
     /// A step failed and what had been done before it was undone.
-    #[error("step {} of {steps} failed: {error}; the {step} before it were undone", step + 1)]
+    #[error("step {} of {steps} failed: {error}; what the {step} before it changed was undone", step + 1)]
     Undone {
         /// Which step failed, counted from 0.
         step: usize,

@@ -10,7 +10,7 @@ use macaddr::MacAddr6;
 use rtnetlink::packet_core::{DefaultNla, Emitable as _, NLM_F_CREATE, NLM_F_EXCL};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{
-    InfoKind, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage, Prop,
+    LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage, Prop,
 };
 use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec};
 
@@ -62,8 +62,20 @@ pub(super) fn find(netlink: &mut Netlink, at: At<'_>) -> Result<Option<Link>, Re
 
 /// All links.
 pub(super) fn list(netlink: &mut Netlink) -> Result<Vec<Link>, Refusal> {
-    let message = without_statistics(LinkMessage::default());
-    let messages = netlink.dump(&RouteNetlinkMessage::GetLink(message))?;
+    dump(netlink, LinkMessage::default())
+}
+
+/// The names of a bridge's ports.
+pub(super) fn ports(netlink: &mut Netlink, bridge: u32) -> Result<Vec<String>, Refusal> {
+    let mut message = LinkMessage::default();
+    // With strict checking the kernel dumps these alone.
+    message.attributes.push(LinkAttribute::Controller(bridge));
+    let links = dump(netlink, message)?.into_iter();
+    Ok(links.filter(|link| link.master == Some(bridge)).map(|link| link.name).collect())
+}
+
+fn dump(netlink: &mut Netlink, message: LinkMessage) -> Result<Vec<Link>, Refusal> {
+    let messages = netlink.dump(&RouteNetlinkMessage::GetLink(without_statistics(message)))?;
     Ok(messages
         .iter()
         .filter_map(|message| match message {
@@ -71,19 +83,6 @@ pub(super) fn list(netlink: &mut Netlink) -> Result<Vec<Link>, Refusal> {
             _ => None,
         })
         .collect())
-}
-
-/// The names of a bridge's ports.
-pub(super) fn ports(netlink: &mut Netlink, bridge: u32) -> Result<Vec<String>, Refusal> {
-    let mut message = without_statistics(LinkMessage::default());
-    // With strict checking the kernel dumps these alone.
-    message.attributes.push(LinkAttribute::Controller(bridge));
-    let messages = netlink.dump(&RouteNetlinkMessage::GetLink(message))?;
-    let links = messages.iter().filter_map(|message| match message {
-        RouteNetlinkMessage::NewLink(message) => Some(parse(message)),
-        _ => None,
-    });
-    Ok(links.filter(|link| link.master == Some(bridge)).map(|link| link.name).collect())
 }
 
 /// Makes a bridge, down, in its owner's birth group. A name that is taken is an error.
@@ -283,7 +282,7 @@ fn parse(message: &LinkMessage) -> Link {
             LinkAttribute::LinkInfo(infos) => {
                 for info in infos {
                     if let LinkInfo::Kind(kind) = info {
-                        link.kind = kind_name(kind);
+                        link.kind = kind.to_string();
                     }
                 }
             }
@@ -291,10 +290,6 @@ fn parse(message: &LinkMessage) -> Link {
         }
     }
     link
-}
-
-fn kind_name(kind: &InfoKind) -> String {
-    kind.to_string()
 }
 
 fn made(alias: &str) -> Option<Duration> {

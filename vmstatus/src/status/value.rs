@@ -14,9 +14,12 @@ use crate::{Generation, SshBanner};
 /// A `Running` cannot be made by hand; only evidence gives one (see [`Running`]):
 ///
 /// ```compile_fail,E0451
-/// use vmstatus::{Running, Status};
+/// use vmstatus::address::Candidate;
+/// use vmstatus::{Running, SshAnswer, Status};
 ///
-/// let status = Status::Running(Running { address: todo!(), answer: todo!() });
+/// fn forge(address: Candidate, answer: SshAnswer) -> Status {
+///     Status::Running(Running { address, answer })
+/// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
