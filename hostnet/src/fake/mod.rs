@@ -245,6 +245,7 @@ impl World {
         }
         let names: BTreeSet<NamespaceName> = match only {
             None => self.state.namespaces().cloned().collect(),
+            Some(only) if only.to_go => self.state.namespaces().cloned().collect(),
             Some(only) => {
                 let leads_to = links.iter().filter_map(|link| link.leads_to.clone());
                 only.namespaces.iter().cloned().chain(leads_to).collect()

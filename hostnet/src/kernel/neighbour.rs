@@ -158,8 +158,9 @@ fn of_device(family: u8, flags: u8, index: u32) -> Vec<u8> {
 }
 
 fn fixed_entry(index: u32, entry: NeighbourEntry) -> Vec<u8> {
-    let (state, flags) = if entry.mac.is_some() { (NUD_PERMANENT, 0) } else { (0, NTF_PROXY) };
-    let mut body = head(family(entry.address), index, state, flags);
+    // Without being permanent even an answer for others goes when the guest pulls its cable.
+    let flags = if entry.mac.is_some() { 0 } else { NTF_PROXY };
+    let mut body = head(family(entry.address), index, NUD_PERMANENT, flags);
     append(&mut body, &[address(DESTINATION, entry.address)]);
     let mac = entry.mac.map(|mac| DefaultNla::new(LLADDR, mac.as_bytes().to_vec()));
     append(&mut body, mac.as_slice());

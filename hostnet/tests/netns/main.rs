@@ -6,6 +6,8 @@ mod foreign;
 mod guests;
 mod netns;
 mod recovery;
+mod shapes;
+mod spoofing;
 mod traffic;
 mod world;
 
@@ -23,8 +25,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let tests: [&[world::Test]; 5] =
-        [apply::TESTS, foreign::TESTS, netns::TESTS, recovery::TESTS, traffic::TESTS];
+    let tests: [&[world::Test]; 7] = [
+        apply::TESTS,
+        foreign::TESTS,
+        netns::TESTS,
+        recovery::TESTS,
+        shapes::TESTS,
+        spoofing::TESTS,
+        traffic::TESTS,
+    ];
     let lacking = hostnet::check_tun().err();
     if let Some(what) = &lacking {
         eprintln!("kernel tests that make TAPs cannot run: {what}");
