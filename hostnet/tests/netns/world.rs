@@ -116,7 +116,7 @@ pub(crate) fn settle() {
     std::thread::sleep(std::time::Duration::from_millis(500));
 }
 
-/// With br_netfilter on in the namespace the kernel keeps frames between ports in the bridge (see the README).
+/// With `br_netfilter` on in the namespace the kernel keeps frames between ports in the bridge (see the README).
 pub(crate) fn without_bridge_filter() -> Outcome {
     let filter = std::path::Path::new("/proc/sys/net/bridge/bridge-nf-call-iptables");
     if filter.exists() {
