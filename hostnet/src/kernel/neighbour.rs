@@ -33,6 +33,12 @@ pub(super) fn list(netlink: &mut Netlink, index: u32) -> Result<Vec<Neighbour>, 
     Ok(of_device.filter_map(|entry| entry.neighbour).collect())
 }
 
+/// The neighbours of all devices, each with its device.
+pub(super) fn everywhere(netlink: &mut Netlink) -> Result<Vec<(u32, Neighbour)>, Refusal> {
+    let found = netlink.list_raw(GET, &head(0, 0, 0, 0), parse)?;
+    Ok(found.into_iter().filter_map(|entry| Some((entry.index, entry.neighbour?))).collect())
+}
+
 /// Our permanent entries of one device, those that the host answers for included.
 pub(super) fn fixed(netlink: &mut Netlink, index: u32) -> Result<Vec<NeighbourEntry>, Refusal> {
     let mut entries = Vec::new();

@@ -334,7 +334,8 @@ pub(super) fn append<M: NetlinkSerializable>(
     message.serialize(bytes.get_mut(start..).unwrap_or_default());
 }
 
-fn for_each_message(
+/// Takes the messages in these bytes one by one.
+pub(super) fn for_each_message(
     mut bytes: &[u8],
     mut each: impl FnMut(&NetlinkHeader, &[u8]) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {

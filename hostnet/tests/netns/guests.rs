@@ -47,13 +47,16 @@ impl Machine {
         network: &Network,
     ) -> Result<Self, Box<dyn Error>> {
         let tap = hostnet::open_tap(attachment.tap_name(), attachment.tap_options())?;
-        let addresses = attachment.addresses().map(|address| {
-            let gateway = network.gateways().find(|gateway| gateway.contains(&address));
-            let length = gateway.expect("a gateway of its family").prefix_len();
-            IpNet::new(address, length).expect("the network's own length")
-        });
-        let routers = network.gateways().map(|gateway| gateway.addr());
-        Self::plugged(tap, attachment, &addresses.collect::<Vec<_>>(), routers.collect())
+        let (addresses, routers): (Vec<_>, Vec<_>) = attachment
+            .addresses()
+            .map(|address| {
+                let gateway = network.gateways().find(|gateway| gateway.contains(&address));
+                let gateway = gateway.expect("a gateway of its family");
+                let address = IpNet::new(address, gateway.prefix_len());
+                (address.expect("the network's own length"), gateway.addr())
+            })
+            .unzip();
+        Self::plugged(tap, attachment, &addresses, routers)
     }
 
     /// A guest behind the TAP in this attachment's namespace, with the addresses that every guest has there.

@@ -2,6 +2,7 @@
 //! each test gets a fresh network namespace on a thread of its own: no root, no wrapper, no set-up.
 
 mod apply;
+mod events;
 mod foreign;
 mod guests;
 mod netns;
@@ -25,8 +26,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let tests: [&[world::Test]; 7] = [
+    let tests: [&[world::Test]; 8] = [
         apply::TESTS,
+        events::TESTS,
         foreign::TESTS,
         netns::TESTS,
         recovery::TESTS,

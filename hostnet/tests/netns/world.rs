@@ -167,6 +167,11 @@ impl Stranger {
         Ok(self.0.link().set(message).execute().await?)
     }
 
+    pub(crate) async fn set_mtu(&self, name: &str, mtu: u32) -> Outcome {
+        let index = self.index(name).await?;
+        Ok(self.0.link().set(LinkUnspec::new_with_index(index).mtu(mtu).build()).execute().await?)
+    }
+
     pub(crate) async fn delete(&self, name: &str) -> Outcome {
         let index = self.index(name).await?;
         Ok(self.0.link().del(index).execute().await?)
