@@ -92,7 +92,7 @@ pub(crate) fn build(
     let mut changed = Vec::new();
     for (step, op) in plan.ops.iter().enumerate() {
         progress(Step::Starting(step, op));
-        let error = match backend.execute(op) {
+        let error = match execute(backend, op) {
             Ok(effect) => {
                 if effect == Effect::Changed {
                     changed.push(op);
@@ -136,6 +136,8 @@ pub(crate) fn remove(
         listeners.starting(entry);
     }
     let tags: Vec<_> = links.iter().filter_map(|entry| deleted_link(entry.op)).collect();
+    #[cfg(feature = "tracing")]
+    let _span = tracing::debug_span!("delete_links", count = tags.len()).entered();
     for (entry, result) in links.iter().zip(backend.delete_links(&tags)) {
         listeners.ended(entry, result);
     }
@@ -163,7 +165,7 @@ struct Listeners<'a> {
 impl Listeners<'_> {
     fn one(&mut self, backend: &mut dyn Backend, entry: &Entry<'_>) {
         self.starting(entry);
-        let result = backend.execute(entry.op).map(|_| ());
+        let result = execute(backend, entry.op).map(|_| ());
         self.ended(entry, result);
     }
 
@@ -218,6 +220,20 @@ const fn deleted_link(op: &Op) -> Option<&Tag> {
     }
 }
 
+/// Carries out one step, and tells whoever traces of it.
+fn execute(backend: &mut dyn Backend, op: &Op) -> Result<Effect, OpError> {
+    #[cfg(feature = "tracing")]
+    let _span = tracing::debug_span!("step", %op).entered();
+    let result = backend.execute(op);
+    #[cfg(feature = "tracing")]
+    match &result {
+        Ok(Effect::Changed) => tracing::debug!("done"),
+        Ok(Effect::Unchanged) => tracing::debug!("was so already"),
+        Err(error) => tracing::warn!(%error, "failed"),
+    }
+    result
+}
+
 /// Carries out the steps inside a namespace: all of them, or none.
 pub(crate) fn inside(
     ops: &[Op],
@@ -243,7 +259,7 @@ pub(crate) fn inside(
 /// Undoes these steps, last first, each on its own; returns what could not be undone.
 fn undo(backend: &mut dyn Backend, done: &[&Op]) -> Vec<OpError> {
     let undo = done.iter().rev().filter_map(|op| op.inverse());
-    undo.filter_map(|op| backend.execute(&op).err()).collect()
+    undo.filter_map(|op| execute(backend, &op).err()).collect()
 }
 
 fn list(errors: &[OpError]) -> String {

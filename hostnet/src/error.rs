@@ -122,6 +122,8 @@ pub enum Cause {
     },
     /// The namespace's thread could not get back to where it works.
     Lost,
+    /// Another process holds our table, so that nobody else may change it.
+    TableHeld,
     /// The table has our name but is not ours, or is of another version.
     ForeignTable,
     /// The kernel's answer could not be read.
@@ -178,6 +180,9 @@ impl fmt::Display for Cause {
                 "the thread could not return from a VM's namespace; open the host anew",
             ),
             Self::Missing => f.write_str("the device is not there"),
+            Self::TableHeld => f.write_str(
+                "the table is held by another process, which alone may change it; do it there, or end it first",
+            ),
             Self::ForeignTable => f.write_str(
                 "a table of that name is there that was not made here, or by another version; remove it or \
                  choose another owner",

@@ -74,6 +74,44 @@ pub struct Host {
     jobs: mpsc::Sender<Job>,
 }
 
+/// How a namespace is opened.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+pub struct HostOptions {
+    netns: Option<crate::Netns>,
+    hold: crate::kernel::Hold,
+}
+
+#[cfg(target_os = "linux")]
+impl Default for HostOptions {
+    /// The calling thread's namespace, with a table that other processes may change.
+    fn default() -> Self {
+        Self { netns: None, hold: crate::kernel::Hold::Shared }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl HostOptions {
+    /// Another namespace than the calling thread's.
+    #[must_use]
+    pub fn in_netns(mut self, netns: crate::Netns) -> Self {
+        self.netns = Some(netns);
+        self
+    }
+
+    /// Holds the owner's nf_tables table, so that nobody else changes it as long as the [`Host`] is there: `nft flush
+    /// ruleset` and the restart of a firewall pass it by. The table stays when the process ends, and the next host that
+    /// is opened in this way takes hold of it again.
+    ///
+    /// For one long-lived process of each owner: others of the same owner cannot change the table meanwhile. It takes
+    /// Linux 6.9, and a table that was made in this way.
+    #[must_use]
+    pub const fn with_exclusive_table(mut self) -> Self {
+        self.hold = crate::kernel::Hold::Exclusive;
+        self
+    }
+}
+
 /// Why a namespace could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -112,8 +150,7 @@ impl Host {
     /// When no thread or netlink socket can be had.
     #[cfg(target_os = "linux")]
     pub fn open(owner: Owner) -> Result<Self, OpenError> {
-        // A new thread is born in the namespace of the thread that starts it.
-        Self::start(owner, || Ok(crate::kernel::Kernel::open()?))
+        Self::open_with(owner, HostOptions::default())
     }
 
     /// Opens another network namespace; the caller's threads stay where they are.
@@ -122,9 +159,22 @@ impl Host {
     /// When it cannot be entered (that takes `CAP_SYS_ADMIN`), or no thread or netlink socket can be had.
     #[cfg(target_os = "linux")]
     pub fn open_in(owner: Owner, netns: crate::Netns) -> Result<Self, OpenError> {
+        Self::open_with(owner, HostOptions::default().in_netns(netns))
+    }
+
+    /// Opens a network namespace in the way that is asked for.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered, or no thread or netlink socket can be had.
+    #[cfg(target_os = "linux")]
+    pub fn open_with(owner: Owner, options: HostOptions) -> Result<Self, OpenError> {
+        let HostOptions { netns, hold } = options;
+        // A new thread is born in the namespace of the thread that starts it.
         Self::start(owner, move || {
-            netns.enter()?;
-            Ok(crate::kernel::Kernel::open()?)
+            if let Some(netns) = netns {
+                netns.enter()?;
+            }
+            Ok(crate::kernel::Kernel::open(hold)?)
         })
     }
 

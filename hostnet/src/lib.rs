@@ -55,6 +55,7 @@
 //!
 //! # Features
 //! * `serde`: `Desired`, `Observed` and `Plan` as data.
+//! * `tracing`: spans and events for every step sent to the kernel.
 //! * `fake`: the in-memory kernel.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -91,6 +92,8 @@ pub use backend::{Counters, Neighbour, NeighbourState};
 pub use error::{Cause, Errno, OpError};
 pub use events::{Event, Events};
 pub use firewall::{Element, Gate, Marks, TableFamily, TableName};
+#[cfg(target_os = "linux")]
+pub use host::HostOptions;
 pub use host::{EnsureError, Host, OpenError};
 #[cfg(target_os = "linux")]
 pub use kernel::{Netns, NetnsError, Sandbox, SandboxError, TapError, check_tun, open_tap};

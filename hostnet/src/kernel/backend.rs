@@ -3,7 +3,7 @@ use super::link::{self, At, State};
 use super::links;
 use super::netlink::{Netlink, Refusal};
 use super::netns;
-use super::nft::Nft;
+use super::nft::{Hold, Nft};
 use super::{address, events, neighbour, qdisc, route, sysctl};
 use crate::backend::{Backend, Counters, Effect, Neighbour, Scope};
 use crate::error::{Cause, Errno, OpError};
@@ -33,8 +33,9 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    pub(crate) fn open() -> std::io::Result<Self> {
-        let (route, nft) = (Netlink::open(NETLINK_ROUTE)?, Nft::open()?);
+    /// Opens the calling thread's namespace.
+    pub(crate) fn open(hold: Hold) -> std::io::Result<Self> {
+        let (route, nft) = (Netlink::open(NETLINK_ROUTE)?, Nft::open(hold)?);
         Ok(Self { route, nft, home: File::open(netns::OWN)?, inside: false, lost: false })
     }
 

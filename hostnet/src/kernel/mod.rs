@@ -24,5 +24,6 @@ mod visit;
 
 pub(crate) use backend::Kernel;
 pub use netns::{Netns, NetnsError};
+pub(crate) use nft::Hold;
 pub use sandbox::{Sandbox, SandboxError};
 pub use tap::{TapError, check_tun, open_tap};

@@ -5,6 +5,7 @@ use super::link::{self, At, State};
 use super::links;
 use super::netlink::Refusal;
 use super::netns::{self, Netns, NetnsError};
+use super::nft::Hold;
 use crate::apply;
 use crate::backend::{Backend as _, Effect, Scope};
 use crate::error::{Cause, Errno, OpError};
@@ -31,8 +32,9 @@ impl Kernel {
             Err(error) => return Err(failed(error.into())),
         }
         unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| failed(errno_of(errno).into()))?;
-        let made = Self::open().map_err(|error| failed(Refusal::from(error).into())).and_then(
-            |mut inner| {
+        let made = Self::open(Hold::Shared)
+            .map_err(|error| failed(Refusal::from(error).into()))
+            .and_then(|mut inner| {
                 link::set_state(&mut inner.route, At::Name("lo"), State::Up)
                     .and_then(|()| link::set_home(&mut inner.route, self.inode()?))
                     .and_then(|()| link::tag(&mut inner.route, At::Name("lo"), tag))
@@ -43,8 +45,7 @@ impl Kernel {
                     let _ = self.undo_inside(&mut inner, name, inside);
                     failed(error.into())
                 })
-            },
-        );
+            });
         self.come_back().map_err(failed)?;
         made.map(|()| Effect::Changed)
     }
@@ -132,7 +133,7 @@ impl Kernel {
             error => failed(error.into()),
         })?;
         netns.enter().map_err(|error| failed(error.into()))?;
-        let done = Self::open()
+        let done = Self::open(Hold::Shared)
             .map_err(|error| failed(Refusal::from(error).into()))
             .and_then(|mut inner| work(self, &mut inner));
         self.come_back().map_err(failed)?;

@@ -24,7 +24,46 @@ tests![
     another_generation_is_not_taken_for_this_one,
     the_table_goes_only_when_it_is_empty,
     what_was_deleted_meanwhile_is_no_error,
+    a_table_that_is_held_outlives_a_flush_and_its_holder,
 ];
+
+fn a_table_that_is_held_outlives_a_flush_and_its_holder() -> Outcome {
+    let exclusive = || {
+        let options = hostnet::HostOptions::default().with_exclusive_table();
+        hostnet::Host::open_with(hostnet::Owner::new("demo")?, options)
+            .map_err(Box::<dyn std::error::Error>::from)
+    };
+    let desired = desired("demo", 2);
+    let holder = exclusive()?;
+    block_on(holder.ensure(&desired))?;
+    flush_all_tables()?;
+    assert!(block_on(holder.verify(&desired))?.is_empty(), "nothing was lost");
+    // Nobody else changes it, not even another process of the same owner, which is told why.
+    let other = owned("demo");
+    let one = [Subject::Attachment(id("a1b2c300"))].into();
+    let error = block_on(other.remove(&one)).expect_err("the table is held").to_string();
+    assert!(error.contains("held by another process"), "{error}");
+
+    // When its holder ends it stays, and the next one takes hold of it.
+    drop(holder);
+    let next = exclusive()?;
+    let start = std::time::Instant::now();
+    while !block_on(next.observe()).is_ok_and(|o| o.table.elements().count() == 4 + 2 * 3) {
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", block_on(next.observe()));
+    }
+    block_on(next.ensure(&desired))?;
+    flush_all_tables()?;
+    assert!(block_on(next.verify(&desired))?.is_empty());
+    block_on(next.remove(&subjects(&desired)))?;
+    assert!(matches!(block_on(next.observe())?.table, hostnet::Table::Absent));
+    Ok(())
+}
+
+/// What `nft flush ruleset` does: a table without a name is every table.
+fn flush_all_tables() -> Outcome {
+    let all = NfTablesMessage::DeleteTable(TableMessage { attributes: Vec::new() });
+    change_tables(NetfilterProtoFamily::Unspec, all)
+}
 
 /// A thread that ends in the middle of a plan leaves what a killed process leaves.
 fn a_plan_cut_short_anywhere_is_finished_or_removed() -> Outcome {
@@ -172,15 +211,20 @@ fn what_was_deleted_meanwhile_is_no_error() -> Outcome {
 
 /// Makes a table as another program would.
 pub(crate) fn add_unmarked_table(name: &str) -> Outcome {
+    let attributes = vec![TableAttribute::Name(name.to_owned())];
+    let message = NfTablesMessage::NewTable(TableMessage { attributes });
+    change_tables(NetfilterProtoFamily::Inet, message)
+}
+
+fn change_tables(family: NetfilterProtoFamily, message: NfTablesMessage) -> Outcome {
     let mut socket = Socket::new(NETLINK_NETFILTER)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
-    let table = TableMessage { attributes: vec![TableAttribute::Name(name.to_owned())] };
-    let inet = NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0);
+    let table = NetfilterHeader::new(family, 0, 0);
     let batch = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, 10);
     let messages: [(NetfilterHeader, NetfilterMessageInner, u16); 3] = [
         (batch.clone(), ControlMessage::BatchBegin.into(), 0),
-        (inet, NfTablesMessage::NewTable(table).into(), NLM_F_CREATE | NLM_F_ACK),
+        (table, message.into(), NLM_F_CREATE | NLM_F_ACK),
         (batch, ControlMessage::BatchEnd.into(), 0),
     ];
     let mut bytes = Vec::new();
@@ -196,6 +240,6 @@ pub(crate) fn add_unmarked_table(name: &str) -> Outcome {
     }
     socket.send(&bytes, 0)?;
     let (answer, _) = socket.recv_from_full()?;
-    assert_eq!(answer[16..20], [0; 4], "the table was not made");
+    assert_eq!(answer[16..20], [0; 4], "the change was refused");
     Ok(())
 }

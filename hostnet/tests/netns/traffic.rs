@@ -17,6 +17,7 @@ tests![
     a_guest_cannot_become_the_hosts_router,
     a_forward_works_without_masquerading,
     a_forward_that_is_taken_down_is_closed,
+    a_moved_udp_forward_takes_its_flows_along,
     networks_reach_one_another_only_where_they_are_peered,
 ];
 
@@ -140,6 +141,42 @@ fn a_forward_that_is_taken_down_is_closed() -> Outcome {
     )?)?;
     block_on(host.ensure(&without))?;
     assert!(is_closed(at("127.0.0.1:22001")));
+    Ok(())
+}
+
+/// To the kernel, datagrams from one port to another are one flow, whose guest is chosen at its start.
+fn a_moved_udp_forward_takes_its_flows_along() -> Outcome {
+    let host = owned("demo");
+    let (network, vms) = two_vms(&host)?;
+    let first = Machine::guest(&vms[0], &network)?;
+    let second = Machine::guest(&vms[1], &network)?;
+    first.serve_udp(at("172.16.0.2:22"))?;
+    second.serve_udp(at("172.16.0.3:53"))?;
+    let outside = Machine::outside(&[(ip("192.0.2.1"), ip("192.0.2.2"))])?;
+    let socket = outside.run(|| Ok(std::net::UdpSocket::bind("192.0.2.2:5000")?))?;
+    socket.set_read_timeout(Some(std::time::Duration::from_millis(250)))?;
+    let is_answered = || {
+        (0..20).any(|_| {
+            let _ = socket.send_to(b"?", "192.0.2.1:22001");
+            socket.recv_from(&mut [0; 64]).is_ok()
+        })
+    };
+    assert!(is_answered());
+    // Nobody serves there any more, so whatever still goes there is not answered.
+    drop(first);
+    let mut moved = Desired::new(host.owner().clone());
+    moved.add_network(network)?;
+    for (vm, forward) in [(&vms[0], None), (&vms[1], Some((22001, 53)))] {
+        let address = vm.addresses().next().ok_or("no address")?;
+        let mut bare =
+            Attachment::tap(vm.id().clone(), lan(), vm.tap_name().clone(), vm.mac(), address)?;
+        if let Some((from, to)) = forward {
+            bare = bare.with_forward(Forward::new(Protocol::Udp, port(from), port(to)));
+        }
+        moved.add_attachment(bare)?;
+    }
+    block_on(host.ensure(&moved))?;
+    assert!(is_answered());
     Ok(())
 }
 

@@ -3,7 +3,9 @@
 mod cache;
 mod element;
 mod expression;
+mod flows;
 mod ruleset;
 mod socket;
 
+pub(crate) use ruleset::Hold;
 pub(super) use socket::Nft;

@@ -16,7 +16,8 @@ use crate::spec::Family;
 use crate::tag::{birth_group, guest_group};
 use netlink_packet_netfilter::nftables::{
     ChainAttribute, ChainMessage, Hook, HookNumber, InetHookNumber, NfTablesMessage, RuleAttribute,
-    RuleMessage, SetAttribute, SetDescription, SetFlags, SetMessage, TableAttribute, TableMessage,
+    RuleMessage, SetAttribute, SetDescription, SetFlags, SetMessage, TableAttribute, TableFlags,
+    TableMessage,
 };
 use rtnetlink::packet_core::{DefaultNla, Emitable as _, NLA_F_NESTED, NLM_F_APPEND, NLM_F_CREATE};
 
@@ -43,10 +44,10 @@ const DHCPV6_SERVER: u16 = 547;
 const TYPE_BITS: u32 = 6;
 
 /// Everything that makes the table, in order. Fails where some of it is there.
-pub(super) fn creation(table: &TableName, rules: &Rules) -> Vec<Change> {
+pub(super) fn creation(table: &TableName, rules: &Rules, hold: Hold) -> Vec<Change> {
     let families = families(rules);
     let mut changes: Vec<_> =
-        families.iter().map(|family| Change::create(*family, table_message(table))).collect();
+        families.iter().map(|family| Change::create(*family, table_message(table, hold))).collect();
     for family in families {
         changes.extend(
             sets(table, *family, rules).into_iter().map(|set| Change::create(*family, set)),
@@ -59,10 +60,10 @@ pub(super) fn creation(table: &TableName, rules: &Rules) -> Vec<Change> {
 }
 
 /// Everything that puts the rules right, in order: what is missing is made, and all rules are replaced.
-pub(super) fn repair(table: &TableName, rules: &Rules) -> Vec<Change> {
+pub(super) fn repair(table: &TableName, rules: &Rules, hold: Hold) -> Vec<Change> {
     let families = families(rules);
     let mut changes: Vec<_> =
-        families.iter().map(|family| Change::make(*family, table_message(table))).collect();
+        families.iter().map(|family| Change::make(*family, table_message(table, hold))).collect();
     for family in families {
         let all_rules = RuleMessage { attributes: vec![RuleAttribute::Table(table.to_string())] };
         changes.push(Change::delete(*family, NfTablesMessage::DeleteRule(all_rules)));
@@ -90,13 +91,30 @@ const fn families(rules: &Rules) -> &'static [TableFamily] {
     }
 }
 
-fn table_message(table: &TableName) -> NfTablesMessage {
-    NfTablesMessage::NewTable(TableMessage {
-        attributes: vec![
-            TableAttribute::Name(table.to_string()),
-            TableAttribute::UserData(comment(&table.mark())),
-        ],
-    })
+/// Whether a table belongs to the socket that made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// Whoever may change rule sets may change it.
+    Shared,
+    /// Nobody else may change it while the socket is open, and it stays when that is closed.
+    Exclusive,
+}
+
+/// What makes a table, or takes hold of one that nobody holds.
+pub(super) fn table_message(table: &TableName, hold: Hold) -> NfTablesMessage {
+    let mut attributes = vec![
+        TableAttribute::Name(table.to_string()),
+        TableAttribute::UserData(comment(&table.mark())),
+    ];
+    if hold == Hold::Exclusive {
+        attributes.push(TableAttribute::Flags(TableFlags::Owner | TableFlags::Persisent));
+    }
+    NfTablesMessage::NewTable(TableMessage { attributes })
+}
+
+/// Whether a socket holds this table.
+pub(super) fn is_held(message: &TableMessage) -> bool {
+    message.attributes.iter().any(|attribute| matches!(attribute, TableAttribute::Owner(_)))
 }
 
 fn sets(table: &TableName, family: TableFamily, rules: &Rules) -> Vec<NfTablesMessage> {

@@ -1,12 +1,14 @@
 use super::cache::{Cache, Contents};
 use super::element::{self, Row};
-use super::ruleset;
+use super::flows;
+use super::ruleset::{self, Hold};
 use crate::backend::{Effect, Only};
 use crate::error::{Cause, Errno};
 use crate::firewall::{Element, Marks, TableFamily, TableName};
 use crate::kernel::netlink::{Netlink, Refusal, append};
 use crate::observed::Table;
 use crate::op::Rules;
+use crate::spec::Protocol;
 use crate::tag::Tag;
 use netlink_packet_netfilter::nftables::{
     GenAttribute, GenMessage, NfTablesMessage, RuleAttribute, RuleMessage, TableAttribute,
@@ -55,6 +57,10 @@ pub(in crate::kernel) struct Nft {
     netlink: Netlink,
     /// What our table held when it was last looked at; good for as long as nobody changed any rule set.
     cache: Option<Cache>,
+    /// Whether our table is to be nobody else's to change.
+    hold: Hold,
+    /// Whether that was seen to already.
+    held: bool,
 }
 
 /// One message of a batch.
@@ -90,8 +96,9 @@ enum Presence {
 
 impl Nft {
     /// Opens the socket in the network namespace of the calling thread.
-    pub(in crate::kernel) fn open() -> std::io::Result<Self> {
-        Ok(Self { netlink: Netlink::open(NETLINK_NETFILTER)?, cache: None })
+    pub(in crate::kernel) fn open(hold: Hold) -> std::io::Result<Self> {
+        let netlink = Netlink::open(NETLINK_NETFILTER)?;
+        Ok(Self { netlink, cache: None, hold, held: hold == Hold::Shared })
     }
 
     /// Whether the table is there and ours, and what is in it: everything, or what belongs to some subjects.
@@ -120,8 +127,11 @@ impl Nft {
         rules: &Rules,
     ) -> Result<Effect, Cause> {
         self.cache = None;
-        match self.commit(None, ruleset::creation(table, rules)) {
-            Ok(()) => Ok(Effect::Changed),
+        match self.commit(None, ruleset::creation(table, rules, self.hold)) {
+            Ok(()) => {
+                self.held = true;
+                Ok(Effect::Changed)
+            }
             Err(Refusal::Kernel { errno: Errno::EEXIST, .. }) => match self.presence(table)? {
                 Presence::Ours { .. } => Ok(Effect::Unchanged),
                 _ => Err(Cause::ForeignTable),
@@ -141,8 +151,9 @@ impl Nft {
             Presence::Ours { .. } => {}
             _ => return Err(Cause::ForeignTable),
         }
-        self.commit(None, ruleset::repair(table, rules))?;
-        Ok(Effect::Changed)
+        // Whose table it is cannot be changed on the way.
+        let repaired = self.commit(None, ruleset::repair(table, rules, Hold::Shared));
+        repaired.map(|()| Effect::Changed).map_err(|refusal| self.refused(table, refusal))
     }
 
     /// Deletes the table if it is ours and empty. Not there is success; not empty is left.
@@ -211,7 +222,7 @@ impl Nft {
                 Some((_, by)) => Err(Cause::ElementTaken { by: by.map(|tag| tag.to_string()) }),
                 None => Err(Cause::ElementTaken { by: None }),
             },
-            Err(refusal) => Err(refusal.into()),
+            Err(refusal) => Err(self.refused(table, refusal)),
         }
     }
 
@@ -220,6 +231,23 @@ impl Nft {
     /// It is decided on by looking; the kernel checks, under the lock it commits under, that nothing changed since
     /// (`NFNL_BATCH_GENID`), and else it is looked again.
     pub(in crate::kernel) fn remove(
+        &mut self,
+        table: &TableName,
+        element: &Element,
+        tag: &Tag,
+    ) -> Result<Effect, Cause> {
+        let effect = self.remove_element(table, element, tag)?;
+        if let Element::Forward { protocol: protocol @ Protocol::Udp, host_port, to } = element
+            && effect == Effect::Changed
+        {
+            // A kernel before 5.9 cannot be asked for that; its flows end when nothing was sent for two minutes.
+            let request = flows::to_port(protocol.number(), host_port.get(), to.ip());
+            let _ = self.netlink.request_raw(flows::DELETE, &request, 0);
+        }
+        Ok(effect)
+    }
+
+    fn remove_element(
         &mut self,
         table: &TableName,
         element: &Element,
@@ -243,7 +271,7 @@ impl Nft {
                     return Ok(Effect::Changed);
                 }
                 Err(refusal) if refusal.errno() == Some(Errno::ERESTART) => {}
-                Err(refusal) => return Err(refusal.into()),
+                Err(refusal) => return Err(self.refused(table, refusal)),
             }
         }
         self.cache = None;
@@ -255,14 +283,51 @@ impl Nft {
             }
             match self.commit(Some(generation), [message()]) {
                 Err(Refusal::Kernel { errno: Errno::ERESTART, .. }) => {}
-                other => return Ok(other.map(|()| Effect::Changed)?),
+                other => {
+                    let removed = other.map(|()| Effect::Changed);
+                    return removed.map_err(|refusal| self.refused(table, refusal));
+                }
             }
         }
         Err(Errno::ERESTART.into())
     }
 
+    /// Takes hold of our table if it is there and nobody holds it. One that was made to be shared stays so.
+    fn take_hold(&mut self, table: &TableName) -> Result<(), Refusal> {
+        let Presence::Ours { inet, bridge } = self.presence(table)? else { return Ok(()) };
+        let families = [(TableFamily::Inet, inet), (TableFamily::Bridge, bridge)];
+        let there = families.into_iter().filter(|(_, there)| *there);
+        let messages = there.map(|(family, _)| {
+            Change::make(family, ruleset::table_message(table, Hold::Exclusive))
+        });
+        let messages: Vec<_> = messages.collect();
+        match self.commit(None, messages) {
+            Ok(()) => {}
+            Err(refusal) if refusal.errno() == Some(Errno::EOPNOTSUPP) => {}
+            Err(refusal) => return Err(refusal),
+        }
+        self.held = true;
+        Ok(())
+    }
+
+    /// Says who may change a table that we may not.
+    fn refused(&mut self, table: &TableName, refusal: Refusal) -> Cause {
+        if refusal.errno() == Some(Errno::EPERM) {
+            let held = TableFamily::ALL.into_iter().any(|family| {
+                matches!(self.find(table, family), Ok(Some(found)) if ruleset::is_held(&found))
+            });
+            if held {
+                return Cause::TableHeld;
+            }
+        }
+        refusal.into()
+    }
+
     /// What is in the table now; read anew only if a rule set of the namespace was changed by somebody else.
     fn current(&mut self, table: &TableName) -> Result<&Cache, Refusal> {
+        if !self.held {
+            self.take_hold(table)?;
+        }
         for _ in 0..GENERATION_ATTEMPTS {
             let generation = self.generation()?;
             let known = self.cache.take().filter(|cache| cache.table == *table);
@@ -333,13 +398,21 @@ impl Nft {
     }
 
     fn is_ours(&mut self, table: &TableName, family: TableFamily) -> Result<Option<bool>, Refusal> {
+        Ok(self.find(table, family)?.map(|found| ruleset::is_marked(table, &found)))
+    }
+
+    fn find(
+        &mut self,
+        table: &TableName,
+        family: TableFamily,
+    ) -> Result<Option<TableMessage>, Refusal> {
         let name = TableAttribute::Name(table.to_string());
         let message = NfTablesMessage::GetTable(TableMessage { attributes: vec![name] });
         match self.netlink.get(of_family(family, message)) {
             Ok(NetfilterMessage {
                 inner: NetfilterMessageInner::NfTables(NfTablesMessage::NewTable(message)),
                 ..
-            }) => Ok(Some(ruleset::is_marked(table, &message))),
+            }) => Ok(Some(message)),
             Ok(_) => Err(Refusal::Unreadable("not a table".to_owned())),
             Err(Refusal::Kernel { errno: Errno::ENOENT, .. }) => Ok(None),
             Err(refusal) => Err(refusal),
