@@ -4,7 +4,7 @@
 //! # Purpose
 //! An orchestrator or VMM launcher says what should be there ([`Desired`]: networks, and VMs attached to them).
 //! [`plan`] compares that with what is there ([`Observed`]) and gives the steps in order, as data that prints as the
-//! `ip` and `nft` commands it stands for. [`Host::apply`] carries them out; if one fails, those before it are undone.
+//! `ip`, `tc` and `nft` commands it stands for. [`Host::apply`] carries them out; if one fails, those before it are undone.
 //! Applied again, nothing is left to do.
 //!
 //! # What is ours
@@ -51,7 +51,7 @@
 //!
 //! # Platforms
 //! The pure part (everything but `Host::open`, [`Netns`], [`Sandbox`] and [`open_tap`]) compiles everywhere; the
-//! kernel's side needs Linux 5.5 or later for altnames.
+//! kernel's side needs Linux 5.11 or later.
 //!
 //! # Features
 //! * `serde`: `Desired`, `Observed` and `Plan` as data.

@@ -3,7 +3,7 @@
 use crate::firewall::{Element, Marks};
 use crate::op::{LinkSetting, NeighbourEntry, Route, VxlanPeer};
 use crate::spec::{Family, NamespaceName, Owner, Rate, TapOptions};
-use crate::tag::{Subject, Tag, birth_group};
+use crate::tag::{Subject, Tag, birth_group, guest_group};
 use core::time::Duration;
 use ipnet::IpNet;
 use macaddr::MacAddr6;
@@ -249,7 +249,8 @@ impl Link {
     pub(crate) fn is_half_made(&self, owner: &Owner) -> bool {
         // A TAP goes with its maker until it has its tag.
         let kind = matches!(self.kind.as_str(), "bridge" | "veth" | "vxlan");
-        self.tag.is_none() && self.group == birth_group(owner) && kind
+        let group = self.group == birth_group(owner) || self.group == guest_group(owner);
+        self.tag.is_none() && group && kind
     }
 
     /// What it is, for an error message.

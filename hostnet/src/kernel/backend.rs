@@ -183,15 +183,8 @@ impl Kernel {
             }
             Op::DeleteLink { tag } if tag.role().is_bridge() => self.delete_bridge(tag),
             Op::DeleteLink { tag } => gone_is_fine(link::delete(&mut self.route, At::Tag(tag))),
-            Op::CreateNamespace { name, inside, tag } => {
-                self.create_namespace(name, inside, tag).map_err(|error| error.cause)
-            }
-            Op::InNamespace { name, inside, tag } => {
-                self.in_namespace(name, inside, tag).map_err(|error| error.cause)
-            }
-            Op::DeleteNamespace { name, tag } => {
-                self.delete_namespace(name, tag).map_err(|error| error.cause)
-            }
+            // All others are about a whole namespace, and are told apart before.
+            _ => Ok(Effect::Unchanged),
         }
     }
 }
@@ -205,8 +198,16 @@ impl Backend for Kernel {
     }
 
     fn execute(&mut self, op: &Op) -> Result<Effect, OpError> {
-        let result = if self.lost { Err(Cause::Lost) } else { self.carry_out(op) };
-        result.map_err(|cause| OpError::new(first_line(op), cause))
+        if self.lost {
+            return Err(OpError::new(first_line(op), Cause::Lost));
+        }
+        match op {
+            // What goes wrong inside is told as it is there.
+            Op::CreateNamespace { name, inside, tag } => self.create_namespace(name, inside, tag),
+            Op::InNamespace { name, inside, tag } => self.in_namespace(name, inside, tag),
+            Op::DeleteNamespace { name, tag } => self.delete_namespace(name, tag),
+            op => self.carry_out(op).map_err(|cause| OpError::new(first_line(op), cause)),
+        }
     }
 
     fn delete_links(&mut self, tags: &[&Tag]) -> Vec<Result<(), OpError>> {

@@ -292,7 +292,7 @@ impl Nft {
         Err(Errno::ERESTART.into())
     }
 
-    /// Takes hold of our table if it is there and nobody holds it. One that was made to be shared stays so.
+    /// Takes hold of our table if it is there and nobody holds it.
     fn take_hold(&mut self, table: &TableName) -> Result<(), Refusal> {
         let Presence::Ours { inet, bridge } = self.presence(table)? else { return Ok(()) };
         let families = [(TableFamily::Inet, inet), (TableFamily::Bridge, bridge)];
@@ -302,11 +302,12 @@ impl Nft {
         });
         let messages: Vec<_> = messages.collect();
         match self.commit(None, messages) {
-            Ok(()) => {}
-            Err(refusal) if refusal.errno() == Some(Errno::EOPNOTSUPP) => {}
+            // Or it was made to be shared, and stays so.
+            Ok(()) | Err(Refusal::Kernel { errno: Errno::EOPNOTSUPP, .. }) => self.held = true,
+            // Somebody else holds it, who may end before long.
+            Err(Refusal::Kernel { errno: Errno::EPERM, .. }) => {}
             Err(refusal) => return Err(refusal),
         }
-        self.held = true;
         Ok(())
     }
 
