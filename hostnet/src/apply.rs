@@ -3,7 +3,7 @@
 use crate::backend::{Backend, Effect};
 use crate::error::OpError;
 use crate::op::Op;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanKind};
 use crate::spec::Owner;
 use crate::tag::Tag;
 
@@ -113,6 +113,39 @@ pub(crate) fn build(
     Ok(Applied { steps })
 }
 
+/// Carries out a plan that changes elements only, alone.
+pub(crate) fn at_once(
+    backend: &mut dyn Backend,
+    plan: &Plan,
+    progress: &mut Progress,
+) -> Result<Applied, ApplyError> {
+    match plan.kind {
+        PlanKind::Build => build(backend, plan, progress),
+        PlanKind::Remove => {
+            let mut errors = Vec::new();
+            for (step, op) in plan.ops.iter().enumerate() {
+                progress(Step::Starting(step, op));
+                let failed = execute(backend, op).err();
+                progress(match failed {
+                    None => Step::Done(step, op),
+                    Some(_) => Step::Failed(step, op),
+                });
+                errors.extend(failed);
+            }
+            outcome(plan.ops.len(), errors)
+        }
+    }
+}
+
+/// What became of a plan that removes.
+fn outcome(steps: usize, errors: Vec<OpError>) -> Result<Applied, ApplyError> {
+    if errors.is_empty() {
+        Ok(Applied { steps })
+    } else {
+        Err(ApplyError::Incomplete { steps, errors })
+    }
+}
+
 /// Carries out plans that remove, together: every step on its own account, and the devices of all plans in one go,
 /// since whoever deletes devices one by one waits for the kernel each time.
 pub(crate) fn remove(
@@ -145,15 +178,8 @@ pub(crate) fn remove(
         listeners.one(backend, &entry);
     }
 
-    let outcome = |(plan, errors): (&&Plan, Vec<OpError>)| {
-        let steps = plan.ops.len();
-        if errors.is_empty() {
-            Ok(Applied { steps })
-        } else {
-            Err(ApplyError::Incomplete { steps, errors })
-        }
-    };
-    plans.iter().zip(listeners.errors).map(outcome).collect()
+    let outcomes = plans.iter().zip(listeners.errors);
+    outcomes.map(|(plan, errors)| outcome(plan.ops.len(), errors)).collect()
 }
 
 /// Who is told of the steps of several plans, and what went wrong in each.

@@ -6,7 +6,7 @@ use crate::firewall::Element;
 use crate::observed::{Coverage, Observed};
 use crate::op::{Op, Route};
 use crate::spec::{DeviceName, NamespaceName, Owner};
-use crate::tag::{Subject, Tag};
+use crate::tag::{Role, Subject, Tag};
 use core::fmt;
 use ipnet::IpNet;
 use macaddr::MacAddr6;
@@ -82,8 +82,8 @@ pub(crate) enum Scope {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Only {
     pub(crate) subjects: BTreeSet<Subject>,
-    /// The device names that are wanted.
-    pub(crate) names: Vec<DeviceName>,
+    /// The devices that are wanted: whose, as what, and by which name.
+    pub(crate) devices: Vec<(Subject, Role, DeviceName)>,
     /// The namespaces that are wanted.
     pub(crate) namespaces: Vec<NamespaceName>,
     /// The elements that are wanted.

@@ -298,7 +298,7 @@ impl World {
             links.retain(|link| {
                 let port = link.master.is_some_and(|master| bridges.contains(&master));
                 belongs(link.tag.as_ref(), owner, &only.subjects)
-                    || only.names.iter().any(|name| name.as_str() == link.name)
+                    || only.devices.iter().any(|(_, _, name)| name.as_str() == link.name)
                     || !link.addresses.is_empty()
                     || only.to_go && port
             });

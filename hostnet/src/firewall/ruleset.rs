@@ -68,6 +68,7 @@ const CHAINS: [Chain; 6] = [
         hook: "filter hook prerouting priority raw",
         rules: &[
             "iifname @limits drop",
+            "iifgroup != BRIDGES iifgroup != GUESTS accept",
             "iifgroup BRIDGES ip saddr 127.0.0.0/8 drop",
             "iifgroup BRIDGES ip daddr 127.0.0.0/8 drop",
             "iifgroup BRIDGES icmpv6 type nd-router-advert drop",

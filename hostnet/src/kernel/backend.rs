@@ -1,4 +1,4 @@
-use super::create::scratch_group;
+use super::create::{random_index, scratch_group};
 use super::link::{self, At, State};
 use super::links;
 use super::netlink::{Netlink, Refusal};
@@ -12,12 +12,26 @@ use crate::observed::Observed;
 use crate::op::{LinkChange, Op};
 use crate::spec::Owner;
 use crate::tag::Tag;
+use core::num::NonZeroUsize;
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use std::fs::File;
 
-/// How many devices go together. The kernel's network lock is held all the while, by which everybody else waits: about
-/// 50 ms for 32 devices.
-const SWEEP: usize = 32;
+/// What is for the caller to choose.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// Whether our table is to be nobody else's to change.
+    pub(crate) hold: Hold,
+    /// How many devices go together.
+    pub(crate) sweep: NonZeroUsize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        // The kernel's network lock is held all the while: about 50 ms for 32 devices.
+        const SWEEP: NonZeroUsize = NonZeroUsize::new(32).unwrap();
+        Self { hold: Hold::Shared, sweep: SWEEP }
+    }
+}
 
 /// The kernel, in the network namespace of the thread that opened it and uses it.
 #[derive(Debug)]
@@ -26,6 +40,11 @@ pub(crate) struct Kernel {
     pub(super) nft: Nft,
     /// The namespace itself, to come back to.
     pub(super) home: File,
+    /// The index that the next device gets.
+    pub(super) next_index: u32,
+    /// The device that was made last, for what comes right after in the same plan.
+    pub(super) made: Option<(Tag, u32)>,
+    sweep: usize,
     /// Whether it is a VM's namespace, in which no others are looked for.
     pub(super) inside: bool,
     /// Whether the thread could not come back from a visit, and must do nothing any more.
@@ -34,9 +53,17 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     /// Opens the calling thread's namespace.
-    pub(crate) fn open(hold: Hold) -> std::io::Result<Self> {
-        let (route, nft) = (Netlink::open(NETLINK_ROUTE)?, Nft::open(hold)?);
-        Ok(Self { route, nft, home: File::open(netns::OWN)?, inside: false, lost: false })
+    pub(crate) fn open(settings: Settings) -> std::io::Result<Self> {
+        Ok(Self {
+            route: Netlink::open(NETLINK_ROUTE)?,
+            nft: Nft::open(settings.hold)?,
+            home: File::open(netns::OWN)?,
+            next_index: random_index(),
+            made: None,
+            sweep: settings.sweep.get(),
+            inside: false,
+            lost: false,
+        })
     }
 
     /// Deletes a bridge that has no ports any more. They may have come since it was planned.
@@ -52,7 +79,8 @@ impl Kernel {
     }
 
     fn change(&mut self, tag: &Tag, change: &LinkChange) -> Result<(), Cause> {
-        let at = At::Tag(tag);
+        let made = self.made.as_ref().filter(|(made, _)| made == tag).map(|(_, index)| *index);
+        let at = made.map_or(At::Tag(tag), At::Index);
         let route = &mut self.route;
         let changed = match change {
             LinkChange::Name { to, .. } => {
@@ -81,7 +109,7 @@ impl Kernel {
     /// at random for this sweep, so that nothing else is in it, and proves nothing by itself.
     ///
     /// A bridge goes alone: until it is gone, the group it was born in is what our rules know it by.
-    fn sweep(&mut self, tags: &[&Tag]) -> Vec<Result<(), OpError>> {
+    fn delete_together(&mut self, tags: &[&Tag]) -> Vec<Result<(), OpError>> {
         if tags.len() == 1 || tags.iter().any(|tag| tag.role().is_bridge()) {
             let delete =
                 |tag: &&Tag| self.execute(&Op::DeleteLink { tag: (*tag).clone() }).map(|_| ());
@@ -105,6 +133,11 @@ impl Kernel {
 
     /// The index of the link that has this tag.
     pub(super) fn index(&mut self, tag: &Tag) -> Result<u32, Cause> {
+        if let Some((made, index)) = &self.made
+            && made == tag
+        {
+            return Ok(*index);
+        }
         let found = links::find(&mut self.route, At::Tag(tag))?;
         Ok(found.ok_or(Cause::Missing)?.link.index)
     }
@@ -140,12 +173,18 @@ impl Kernel {
             Op::RemoveTable { table } => self.nft.remove_table(table),
             Op::AddElement { table, element, tag } => self.nft.add(table, element, tag),
             Op::RemoveElement { table, element, tag } => self.nft.remove(table, element, tag),
-            Op::CreateBridge { name, mac, mtu, tag } => self.create_bridge(name, *mac, *mtu, tag),
-            Op::CreateTap { name, mac, mtu, options, setup, tag } => {
-                self.create_tap(name, (*mac, *mtu), *options, *setup, tag)
+            Op::CreateBridge { name, mac, mtu, tag } => {
+                self.make(|kernel| kernel.create_bridge(name, *mac, *mtu, tag))
             }
-            Op::CreateVeth { here, there, mtu } => self.create_veth(here, there, *mtu, None),
-            Op::CreateVxlan { vxlan, mtu, tag } => self.create_vxlan(vxlan, *mtu, tag),
+            Op::CreateTap { name, mac, mtu, options, setup, tag } => {
+                self.make(|kernel| kernel.create_tap(name, (*mac, *mtu), *options, *setup, tag))
+            }
+            Op::CreateVeth { here, there, mtu } => {
+                self.make(|kernel| kernel.create_veth(here, there, *mtu, None))
+            }
+            Op::CreateVxlan { vxlan, mtu, tag } => {
+                self.make(|kernel| kernel.create_vxlan(vxlan, *mtu, tag))
+            }
             Op::DeleteHalfMade { index, owner, .. } => self.delete_half_made(*index, owner),
             Op::AttachPort { port, bridge, isolated, .. } => self.attach(port, bridge, *isolated),
             Op::RestorePort { port, to } => {
@@ -201,6 +240,10 @@ impl Backend for Kernel {
         if self.lost {
             return Err(OpError::new(first_line(op), Cause::Lost));
         }
+        // What somebody else did to it is seen by whoever looks for it again.
+        if !op.continues(self.made.as_ref().map(|(tag, _)| tag)) {
+            self.made = None;
+        }
         match op {
             // What goes wrong inside is told as it is there.
             Op::CreateNamespace { name, inside, tag } => self.create_namespace(name, inside, tag),
@@ -213,7 +256,7 @@ impl Backend for Kernel {
     fn delete_links(&mut self, tags: &[&Tag]) -> Vec<Result<(), OpError>> {
         let (is_bridge, mut results) = (|tag: &&Tag| tag.role().is_bridge(), Vec::new());
         for alike in tags.chunk_by(|a, b| is_bridge(a) == is_bridge(b)) {
-            results.extend(alike.chunks(SWEEP).flat_map(|chunk| self.sweep(chunk)));
+            results.extend(alike.chunks(self.sweep).flat_map(|chunk| self.delete_together(chunk)));
         }
         results
     }

@@ -16,6 +16,12 @@ use macaddr::MacAddr6;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::SystemTime;
 
+/// Indexes of ours have 30 bits, of which the first is set.
+const INDEX_BITS: u32 = 0x3fff_ffff;
+const INDEX_FLOOR: u32 = 0x2000_0000;
+/// How often another index is drawn where one is taken.
+const INDEX_ATTEMPTS: usize = 4;
+
 impl Kernel {
     pub(super) fn create_bridge(
         &mut self,
@@ -25,7 +31,7 @@ impl Kernel {
         tag: &Tag,
     ) -> Result<Effect, Cause> {
         // The index is ours from the start, so that what follows finds the device whatever it is called by then.
-        let index = random_index();
+        let index = self.draw_index();
         link::create_bridge(&mut self.route, index, name, mac, mtu, tag)
             .map_err(|refusal| self.name_taken(name.as_str(), refusal))?;
         // A shard has no addresses, so nothing leaves by it that the host made.
@@ -44,7 +50,7 @@ impl Kernel {
         mtu: u32,
         tag: &Tag,
     ) -> Result<Effect, Cause> {
-        let index = random_index();
+        let index = self.draw_index();
         link::create_vxlan(&mut self.route, index, vxlan, mtu, tag)
             .map_err(|refusal| self.name_taken(vxlan.device().as_str(), refusal))?;
         // It comes up when it is a port, since a tunnel that nobody is behind has nothing to carry.
@@ -66,7 +72,7 @@ impl Kernel {
                 State::Up => link::set_state(route, at, state),
                 State::Down => Ok(()),
             });
-        finished.map(|()| Effect::Changed).map_err(|refusal| {
+        finished.map(|()| self.has_made(at, tag)).map_err(|refusal| {
             let cause = self.tag_taken(tag, refusal);
             let _ = link::delete(&mut self.route, at);
             cause
@@ -82,7 +88,7 @@ impl Kernel {
         tag: &Tag,
     ) -> Result<Effect, Cause> {
         // Until `persist` the device goes with its descriptor, whatever fails and wherever we are killed.
-        let index = random_index();
+        let index = self.draw_index();
         let tap = NewTap::with_index(index)?;
         tap.create(name, options).map_err(|errno| match errno {
             // What the kernel says of a name that a TAP or another device has.
@@ -101,7 +107,7 @@ impl Kernel {
         self.answer_for_others(index, name, setup)?;
         link::tag(&mut self.route, at, tag).map_err(|refusal| self.tag_taken(tag, refusal))?;
         tap.persist()?;
-        Ok(Effect::Changed)
+        Ok(self.has_made(at, tag))
     }
 
     /// Makes a veth pair: `here` in this kernel's namespace, and `there` in that of `outside` or here too.
@@ -112,10 +118,14 @@ impl Kernel {
         mtu: u32,
         outside: Option<(&mut Self, &NamespaceName)>,
     ) -> Result<Effect, Cause> {
-        let (here_index, there_index) = (random_index(), random_index());
         let (mut outside, leads_to) = match outside {
             Some((outside, name)) => (Some(outside), Some(name)),
             None => (None, None),
+        };
+        let here_index = self.draw_index();
+        let there_index = match outside.as_deref_mut() {
+            Some(outside) => outside.draw_index(),
+            None => self.draw_index(),
         };
         let home = outside.as_deref().map(|outside| outside.home.try_clone()).transpose();
         let home = home.map_err(Refusal::from)?;
@@ -138,7 +148,7 @@ impl Kernel {
         let finished = self
             .finish_end(here, here_index, None)
             .and_then(|()| outside.unwrap_or(self).finish_end(there, there_index, leads_to));
-        finished.map(|()| Effect::Changed).inspect_err(|_| {
+        finished.map(|()| self.has_made(At::Index(here_index), &here.tag)).inspect_err(|_| {
             // The other end goes with it.
             let _ = link::delete(&mut self.route, At::Index(here_index));
         })
@@ -192,13 +202,47 @@ impl Kernel {
         bridge: &Tag,
         isolated: bool,
     ) -> Result<Effect, Cause> {
+        let made = self.made.take().filter(|(tag, _)| tag == port);
         let bridge = self.index(bridge)?;
-        let at = At::Tag(port);
+        let at = made.as_ref().map_or(At::Tag(port), |(_, index)| At::Index(*index));
         changed(link::set_master(&mut self.route, at, bridge))?;
         // No frame passes before it is known where it may go.
         changed(link::set_port(&mut self.route, at, isolated, State::Up)).inspect_err(|_| {
             let _ = link::set_master(&mut self.route, at, 0);
         })
+    }
+
+    /// Notes which device the next steps are about.
+    fn has_made(&mut self, at: At<'_>, tag: &Tag) -> Effect {
+        if let At::Index(index) = at {
+            self.made = Some((tag.clone(), index));
+        }
+        Effect::Changed
+    }
+
+    /// Makes a device; once more, from elsewhere on, where another has the index that was drawn.
+    pub(super) fn make(
+        &mut self,
+        mut make: impl FnMut(&mut Self) -> Result<Effect, Cause>,
+    ) -> Result<Effect, Cause> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match make(self) {
+                // A name or tag that is taken is another error.
+                Err(Cause::Errno { errno: Errno::EEXIST, .. }) if attempts < INDEX_ATTEMPTS => {
+                    self.next_index = random_index();
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// An index for the next device. They count up, since the kernel searches sparse ones slowly.
+    const fn draw_index(&mut self) -> u32 {
+        let index = self.next_index;
+        self.next_index = index.wrapping_add(1) & INDEX_BITS | INDEX_FLOOR;
+        index
     }
 
     /// Says who has a name that the kernel refused as taken.
@@ -227,9 +271,9 @@ pub(super) fn scratch_group() -> u32 {
     random() | 0x4000_0000
 }
 
-/// An index that no device has: drawn from half a billion, far from those the kernel counts up.
-fn random_index() -> u32 {
-    random() | 0x2000_0000
+/// Where a kernel starts to give indexes: at one of half a billion, far from those that the system counts up.
+pub(super) fn random_index() -> u32 {
+    random() | INDEX_FLOOR
 }
 
 /// 29 random bits.

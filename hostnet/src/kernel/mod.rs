@@ -22,7 +22,7 @@ mod sysctl;
 mod tap;
 mod visit;
 
-pub(crate) use backend::Kernel;
+pub(crate) use backend::{Kernel, Settings};
 pub use netns::{Netns, NetnsError};
 pub(crate) use nft::Hold;
 pub use sandbox::{Sandbox, SandboxError};

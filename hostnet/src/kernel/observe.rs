@@ -29,7 +29,8 @@ impl Kernel {
             Some(only) => self.some_links(owner, only),
         };
         let links = links.map_err(doing("read the devices"))?;
-        let forwarding = sysctl::forwarding().map_err(doing("read what is forwarded"))?;
+        let forwarding =
+            sysctl::forwarding(&mut self.route).map_err(doing("read what is forwarded"))?;
         let names = match only {
             _ if self.inside => BTreeSet::new(),
             None => netns::names().map_err(doing("list the network namespaces"))?,
@@ -88,12 +89,17 @@ impl Kernel {
 
     fn some_links(&mut self, owner: &Owner, only: &Only) -> Result<Vec<Link>, Refusal> {
         let mut links = BTreeMap::new();
-        for subject in &only.subjects {
-            self.of_subject(owner, subject, only.to_go, &mut links)?;
+        if only.to_go {
+            for subject in &only.subjects {
+                self.of_subject(owner, subject, &mut links)?;
+            }
+        }
+        for (subject, role, _) in &only.devices {
+            self.of_role(owner, subject, *role, &mut links)?;
         }
         let has_name =
             |links: &BTreeMap<u32, Link>, name: &str| links.values().any(|link| link.name == name);
-        for name in &only.names {
+        for (_, _, name) in &only.devices {
             if !has_name(&links, name.as_str()) {
                 let found = links::find(&mut self.route, At::Name(name.as_str()))?;
                 links.extend(found.map(|found| (found.link.index, found.link)));
@@ -106,45 +112,35 @@ impl Kernel {
         Ok(links.into_values().collect())
     }
 
-    /// Finds the devices of one subject, of whichever generation, and the ports of its bridges.
+    /// Finds the devices of a subject that is to go, of whichever generation, and the ports of its bridges.
     fn of_subject(
         &mut self,
         owner: &Owner,
         subject: &Subject,
-        with_ports: bool,
         links: &mut BTreeMap<u32, Link>,
     ) -> Result<(), Refusal> {
-        let roles: &[Role] = match subject {
-            Subject::Network(_) => &[Role::Bridge, Role::Vxlan],
-            Subject::Attachment(_) => &[Role::Tap, Role::HostEnd],
-        };
-        let mut shard = 0;
-        let numbered = core::iter::from_fn(|| {
-            shard += 1;
-            Some([Role::Shard(shard), Role::Uplink(shard), Role::Downlink(shard)])
-        });
-        let mut bridges = Vec::new();
-        for role in roles {
-            bridges.extend(self.of_role(owner, subject, *role, links)?);
-        }
-        let numbered = numbered.take(usize::from(u8::MAX - 1));
-        for roles in numbered.filter(|_| matches!(subject, Subject::Network(_))) {
-            let mut any = false;
-            for role in roles {
-                let found = self.of_role(owner, subject, role, links)?;
-                any |= found.is_some();
-                bridges.extend(found);
+        if let Subject::Attachment(_) = subject {
+            for role in [Role::Tap, Role::HostEnd] {
+                self.of_role(owner, subject, role, links)?;
             }
+            return Ok(());
+        }
+        self.of_role(owner, subject, Role::Vxlan, links)?;
+        let first = self.of_role(owner, subject, Role::Bridge, links)?;
+        let mut bridges: Vec<u32> = first.into_iter().collect();
+        for number in 1..u8::MAX {
+            let bridge = self.of_role(owner, subject, Role::Shard(number), links)?;
+            let uplink = self.of_role(owner, subject, Role::Uplink(number), links)?;
+            let downlink = self.of_role(owner, subject, Role::Downlink(number), links)?;
+            bridges.extend(bridge);
             // They are numbered without gaps, and made in order.
-            if !any {
+            if [bridge, uplink, downlink].iter().all(Option::is_none) {
                 break;
             }
         }
-        for (index, role) in bridges {
-            if role.is_bridge() && with_ports {
-                for port in links::ports(&mut self.route, index)? {
-                    links.entry(port.index).or_insert(port);
-                }
+        for bridge in bridges {
+            for port in links::ports(&mut self.route, bridge)? {
+                links.entry(port.index).or_insert(port);
             }
         }
         Ok(())
@@ -156,7 +152,7 @@ impl Kernel {
         subject: &Subject,
         role: Role,
         links: &mut BTreeMap<u32, Link>,
-    ) -> Result<Option<(u32, Role)>, Refusal> {
+    ) -> Result<Option<u32>, Refusal> {
         let identity = Tag::new(owner.clone(), subject.clone(), role, 0).identity();
         let Some(Found { mut link, has_tbf, .. }) =
             links::find(&mut self.route, At::Identity(&identity))?
@@ -164,11 +160,14 @@ impl Kernel {
             return Ok(None);
         };
         let index = link.index;
-        let addresses = address::list(&mut self.route, Some(index))?.into_iter();
-        link.addresses = addresses.filter(|(on, _)| *on == index).map(|(_, a)| a).collect();
+        // The ports of bridges have none that matter.
+        if link.master.is_none() {
+            let addresses = address::list(&mut self.route, Some(index))?.into_iter();
+            link.addresses = addresses.filter(|(on, _)| *on == index).map(|(_, a)| a).collect();
+        }
         self.more(&mut link, has_tbf)?;
         links.insert(index, link);
-        Ok(Some((index, role)))
+        Ok(Some(index))
     }
 
     /// Finds the devices whose addresses may be in the way of a network that is still to be made or changed.

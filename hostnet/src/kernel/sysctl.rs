@@ -1,22 +1,38 @@
-//! The few settings that have no netlink message. /proc/sys/net shows those of the calling thread's namespace.
+//! Settings that are changed by writing to /proc/sys/net only, which shows those of the calling thread's namespace.
 
-use super::netlink::Refusal;
+use super::attributes::{append, attribute};
+use super::netlink::{Netlink, Refusal};
+use crate::error::Errno;
 use crate::spec::Family;
+use rtnetlink::packet_core::DefaultNla;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
 
+/// `RTM_GETNETCONF`, `NETCONFA_IFINDEX` with what stands for all devices, and `NETCONFA_FORWARDING`.
+const GET_NETCONF: u16 = 82;
+const IFINDEX: u16 = 1;
+const ALL: i32 = -1;
+const FORWARDING: u16 = 2;
+/// The length of `netconfmsg` with its padding.
+const NETCONFMSG_LEN: usize = 4;
+
 /// Which versions of IP the namespace forwards packets of.
-pub(super) fn forwarding() -> Result<BTreeSet<Family>, Refusal> {
+pub(super) fn forwarding(netlink: &mut Netlink) -> Result<BTreeSet<Family>, Refusal> {
     let mut families = BTreeSet::new();
-    for family in [Family::V4, Family::V6] {
-        match fs::read_to_string(path(family)) {
-            Ok(value) if value.trim() != "0" => {
-                families.insert(family);
+    for (number, family) in [(2, Family::V4), (10, Family::V6)] {
+        let mut body = vec![number, 0, 0, 0];
+        append(&mut body, &[DefaultNla::new(IFINDEX, ALL.to_ne_bytes().to_vec())]);
+        match netlink.ask_raw(GET_NETCONF, &body, 0) {
+            Ok(answer) => {
+                let settings = answer.get(NETCONFMSG_LEN..).unwrap_or_default();
+                if attribute(settings, FORWARDING).and_then(super::attributes::number) != Some(0) {
+                    families.insert(family);
+                }
             }
             // A kernel without IPv6 forwards none.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
+            Err(Refusal::Kernel { errno: Errno::EOPNOTSUPP | Errno::EAFNOSUPPORT, .. }) => {}
+            Err(refusal) => return Err(refusal),
         }
     }
     Ok(families)

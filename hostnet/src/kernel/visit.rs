@@ -1,11 +1,10 @@
 //! Work inside a VM's namespace. The thread goes there and comes back before anything else is asked of it.
 
-use super::backend::Kernel;
+use super::backend::{Kernel, Settings};
 use super::link::{self, At, State};
 use super::links;
 use super::netlink::Refusal;
 use super::netns::{self, Netns, NetnsError};
-use super::nft::Hold;
 use crate::apply;
 use crate::backend::{Backend as _, Effect, Scope};
 use crate::error::{Cause, Errno, OpError};
@@ -32,7 +31,7 @@ impl Kernel {
             Err(error) => return Err(failed(error.into())),
         }
         unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| failed(errno_of(errno).into()))?;
-        let made = Self::open(Hold::Shared)
+        let made = Self::open(Settings::default())
             .map_err(|error| failed(Refusal::from(error).into()))
             .and_then(|mut inner| {
                 link::set_state(&mut inner.route, At::Name("lo"), State::Up)
@@ -133,7 +132,7 @@ impl Kernel {
             error => failed(error.into()),
         })?;
         netns.enter().map_err(|error| failed(error.into()))?;
-        let done = Self::open(Hold::Shared)
+        let done = Self::open(Settings::default())
             .map_err(|error| failed(Refusal::from(error).into()))
             .and_then(|mut inner| work(self, &mut inner));
         self.come_back().map_err(failed)?;
@@ -180,7 +179,7 @@ impl Kernel {
     ) -> Result<Effect, OpError> {
         match op {
             Op::CreateVeth { here, there, mtu } => inner
-                .create_veth(here, there, *mtu, Some((self, name)))
+                .make(|inner| inner.create_veth(here, there, *mtu, Some((&mut *self, name))))
                 .map_err(|cause| OpError::new(super::backend::first_line(op), cause)),
             op => inner.execute(op),
         }

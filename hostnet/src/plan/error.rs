@@ -1,5 +1,5 @@
 use crate::firewall::{Element, TableName};
-use crate::spec::{DeviceName, NamespaceName, NetworkName, Owner};
+use crate::spec::{DeviceName, NameError, NamespaceName, NetworkName, Owner};
 use crate::tag::{Subject, Tag};
 use ipnet::IpNet;
 
@@ -15,6 +15,9 @@ pub enum PlanError {
         /// Whose view it is.
         observed: Owner,
     },
+    /// A name that cannot be an attachment's.
+    #[error(transparent)]
+    Name(#[from] NameError),
     /// A device that is not ours, or another one of ours, has the name.
     #[error(
         "{subject} wants the device name `{name}`, which is taken by {by}; it is left alone: rename it or choose another name"

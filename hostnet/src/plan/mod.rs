@@ -16,7 +16,9 @@ pub use gc::{Garbage, Orphan, garbage};
 pub(crate) use remove::teardown_among;
 pub use remove::{TeardownError, teardown};
 
-use crate::op::Op;
+use crate::op::{DeviceSetup, LinkChange, Op};
+use crate::spec::{DeviceName, TapOptions};
+use crate::tag::{Tag, birth_group, fnv1a};
 use core::fmt;
 
 /// Steps in the order they are to be carried out, as data.
@@ -40,6 +42,24 @@ pub enum PlanKind {
     Build,
     /// Note the error and go on: each step stands alone.
     Remove,
+}
+
+/// A TAP on no network.
+pub(crate) fn lone_tap(name: &DeviceName, options: TapOptions, tag: Tag) -> Plan {
+    // A locally administered MAC of its own, so that it is the same whenever it is made.
+    let hash = fnv1a(tag.to_string().as_bytes()).to_be_bytes();
+    let mut mac = [0xfe; 6];
+    mac.iter_mut().skip(1).zip(hash).for_each(|(to, from)| *to = from);
+    let setup = DeviceSetup { group: birth_group(tag.owner()), proxy: false };
+    let create = Op::CreateTap {
+        name: name.clone(),
+        mac: mac.into(),
+        mtu: 1500,
+        options,
+        setup,
+        tag: tag.clone(),
+    };
+    Plan { kind: PlanKind::Build, ops: vec![create, Op::SetLink { tag, change: LinkChange::Up }] }
 }
 
 impl Plan {

@@ -3,7 +3,8 @@
 use crate::firewall::{Element, TableFamily};
 use crate::op::{NeighbourEntry, Route};
 use crate::spec::{
-    Attachment, Desired, Family, Forward, Network, NetworkName, NetworkShape, Owner, Peering,
+    Attachment, Desired, DeviceName, Family, Forward, Network, NetworkName, NetworkShape, Owner,
+    Peering,
 };
 use crate::tag::{Role, Subject, Tag, birth_group, guest_group};
 use ipnet::IpNet;
@@ -25,10 +26,33 @@ pub(crate) fn attachment_tag(owner: &Owner, attachment: &Attachment, role: Role)
     Tag::new(owner.clone(), subject, role, attachment.generation())
 }
 
+/// The devices that a network is to have.
+pub(crate) fn devices_of_network(network: &Network) -> Vec<(Subject, Role, DeviceName)> {
+    let subject = Subject::Network(network.name().clone());
+    let mut devices = vec![(Role::Bridge, network.device())];
+    for (shard, number) in network.shards().iter().zip(1..) {
+        devices.push((Role::Shard(number), &shard.bridge));
+        devices.push((Role::Uplink(number), &shard.uplink));
+        devices.push((Role::Downlink(number), &shard.downlink));
+    }
+    devices.extend(network.vxlan().map(|vxlan| (Role::Vxlan, vxlan.device())));
+    let with_subject = |(role, name): (Role, &DeviceName)| (subject.clone(), role, name.clone());
+    devices.into_iter().map(with_subject).collect()
+}
+
+/// The device on the host that an attachment is to have.
+pub(crate) fn device_of_attachment(attachment: &Attachment) -> (Subject, Role, DeviceName) {
+    let subject = Subject::Attachment(attachment.id().clone());
+    (subject, port_role(attachment), attachment.port_name().clone())
+}
+
+const fn port_role(attachment: &Attachment) -> Role {
+    if attachment.namespace().is_some() { Role::HostEnd } else { Role::Tap }
+}
+
 /// The tag of the device on the host that an attachment's packets come in by.
 pub(super) fn port_tag(owner: &Owner, attachment: &Attachment) -> Tag {
-    let role = if attachment.namespace().is_some() { Role::HostEnd } else { Role::Tap };
-    attachment_tag(owner, attachment, role)
+    attachment_tag(owner, attachment, port_role(attachment))
 }
 
 /// The tag of the `number`-th bridge of a network, counted from 0.
@@ -76,11 +100,8 @@ fn of_network(desired: &Desired, network: &Network) -> BTreeSet<Element> {
 
 fn of_attachment(attachment: &Attachment, network: &Network) -> BTreeSet<Element> {
     let mut elements = BTreeSet::new();
-    for Forward { protocol, host_port, guest_port } in attachment.forwards().iter().copied() {
-        elements.extend(attachment.addresses().map(|address| {
-            let to = SocketAddr::new(address, guest_port.get());
-            Element::Forward { protocol, host_port, to }
-        }));
+    for forward in attachment.forwards() {
+        elements.extend(of_forward(attachment, *forward));
     }
     let family = match network.shape() {
         NetworkShape::Bridged => TableFamily::Bridge,
@@ -105,6 +126,18 @@ fn of_attachment(attachment: &Attachment, network: &Network) -> BTreeSet<Element
     let limit = attachment.rate_from_guest();
     elements.extend(limit.map(|rate| Element::Limit { family, port: port.clone(), rate }));
     elements
+}
+
+/// The elements of one forward: one for each family that the guest has.
+pub(crate) fn of_forward(
+    attachment: &Attachment,
+    forward: Forward,
+) -> impl Iterator<Item = Element> + use<> {
+    let Forward { protocol, host_port, guest_port } = forward;
+    attachment.addresses().map(move |address| {
+        let to = SocketAddr::new(address, guest_port.get());
+        Element::Forward { protocol, host_port, to }
+    })
 }
 
 /// What a network may reach by a peering, if it is one of the two.

@@ -189,7 +189,11 @@ fn guard(table: &TableName) -> Chain {
     let router =
         |group, kind| rule([&is_of(V6), &input_device_of(group), &is_icmpv6(kind), &drop()]);
     let (bridges, guests) = (birth_group(table.owner()), guest_group(table.owner()));
-    let mut rules = vec![rule([&input_device_in("limits"), &drop()])];
+    let mut rules = vec![
+        rule([&input_device_in("limits"), &drop()]),
+        // What comes from elsewhere is most of it.
+        rule([&input_device_not_of(bridges), &input_device_not_of(guests), &accept()]),
+    ];
     for group in [bridges, guests] {
         rules.push(loopback(group, Ip::Source));
         rules.push(loopback(group, Ip::Destination));
