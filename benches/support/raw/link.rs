@@ -1,0 +1,379 @@
+use super::message::{Message, attributes};
+use super::socket::Socket;
+use super::tap::Tap;
+use nix::errno::Errno;
+use nix::libc;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+// Numbers of `linux/rtnetlink.h`, `linux/if_link.h` and `linux/veth.h`.
+const NEWLINKPROP: u16 = 108;
+const IFLA_IFALIAS: u16 = 20;
+const IFLA_AF_SPEC: u16 = 26;
+const IFLA_GROUP: u16 = 27;
+const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_EXT_MASK: u16 = 29;
+const IFLA_PROP_LIST: u16 = 52;
+const IFLA_ALT_IFNAME: u16 = 53;
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MASTER: u16 = 10;
+const IFLA_LINKINFO: u16 = 18;
+const INFO_KIND: u16 = 1;
+const INFO_DATA: u16 = 2;
+const VETH_INFO_PEER: u16 = 1;
+const INET6_ADDR_GEN_MODE: u16 = 8;
+const ADDR_GEN_MODE_NONE: u8 = 1;
+const SKIP_STATS: u32 = 8;
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+
+const ACK: u16 = number(libc::NLM_F_REQUEST | libc::NLM_F_ACK);
+const CREATE: u16 = ACK | number(libc::NLM_F_CREATE | libc::NLM_F_EXCL);
+const DUMP: u16 = number(libc::NLM_F_REQUEST | libc::NLM_F_DUMP);
+
+/// The kernel's devices, in the namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Route {
+    socket: Socket,
+}
+
+/// What hostnet tells the kernel of a TAP.
+#[derive(Debug, Clone)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// The MAC of the host's end.
+    pub mac: [u8; 6],
+    /// Its tag.
+    pub tag: String,
+}
+
+/// What a minimal parser takes from one device of a dump.
+#[derive(Debug, Clone)]
+pub struct Dumped {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its altname.
+    pub tag: Option<String>,
+    /// The bridge it is a port of.
+    pub master: Option<u32>,
+}
+
+impl Default for Route {
+    fn default() -> Self {
+        Self { socket: Socket::route() }
+    }
+}
+
+impl Route {
+    /// The index of the device of this name.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn index(&mut self, name: &str) -> u32 {
+        self.find(name).unwrap_or_else(|| panic!("no device {name}"))
+    }
+
+    /// Whether there is a device of this name, and its index.
+    pub fn find(&mut self, name: &str) -> Option<u32> {
+        let message = link(libc::RTM_GETLINK, ACK, 0, Flags::Same)
+            .attribute(IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes())
+            .text(IFLA_IFNAME, name);
+        let mut found = None;
+        let _ = self.socket.dump(&message, |body| found = Some(index_of(body)));
+        found
+    }
+
+    /// A TAP as hostnet makes it: born exclusively, set up in one message, tagged, made persistent, let go of.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn create_tap(&mut self, port: &Port) {
+        let tap = Tap::create(&port.name);
+        self.set_up(port);
+        self.tag(&port.name, &port.tag);
+        tap.persist();
+    }
+
+    /// Makes a device a port of a bridge and brings it up.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn attach(&mut self, tag: &str, bridge: u32) {
+        let message = link(libc::RTM_SETLINK, ACK, 0, Flags::Up)
+            .attribute(IFLA_MASTER, &bridge.to_ne_bytes())
+            .text(IFLA_ALT_IFNAME, tag);
+        self.done(&message, "attach");
+    }
+
+    /// The same, by its index.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn attach_index(&mut self, index: u32, bridge: u32) {
+        let message = link(libc::RTM_SETLINK, ACK, index, Flags::Up)
+            .attribute(IFLA_MASTER, &bridge.to_ne_bytes());
+        self.done(&message, "attach");
+    }
+
+    /// Brings a device up.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn up(&mut self, name: &str) {
+        let message = link(libc::RTM_SETLINK, ACK, 0, Flags::Up).text(IFLA_IFNAME, name);
+        self.done(&message, "up");
+    }
+
+    /// Changes nothing about a device, under the kernel's network lock: what somebody else would have to wait for.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn touch(&mut self, index: u32) {
+        let message = link(libc::RTM_SETLINK, ACK, index, Flags::Same)
+            .attribute(IFLA_GROUP, &0_u32.to_ne_bytes());
+        self.done(&message, "touch");
+    }
+
+    /// Alias with the time, MAC, and no IPv6 addresses of its own, in one message.
+    fn set_up(&mut self, port: &Port) {
+        let message = link(libc::RTM_SETLINK, ACK, 0, Flags::Same)
+            .text(IFLA_IFALIAS, "hostnet: made at 1795000000")
+            .nest(IFLA_AF_SPEC, no_ipv6)
+            .text(IFLA_IFNAME, &port.name)
+            .attribute(IFLA_ADDRESS, &port.mac);
+        self.done(&message, "set up");
+    }
+
+    fn tag(&mut self, name: &str, tag: &str) {
+        let message = link(NEWLINKPROP, CREATE, 0, Flags::Same)
+            .text(IFLA_IFNAME, name)
+            .nest(IFLA_PROP_LIST, |list| list.text(IFLA_ALT_IFNAME, tag));
+        self.done(&message, "tag");
+    }
+
+    /// Deletes the device with this tag.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn delete(&mut self, tag: &str) {
+        let message = link(libc::RTM_DELLINK, ACK, 0, Flags::Same).text(IFLA_ALT_IFNAME, tag);
+        self.done(&message, "delete");
+    }
+
+    /// Puts a device into a group.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn set_group(&mut self, index: u32, group: u32) {
+        let message = link(libc::RTM_SETLINK, ACK, index, Flags::Same)
+            .attribute(IFLA_GROUP, &group.to_ne_bytes());
+        self.done(&message, "mark");
+    }
+
+    /// Puts the device with this tag into a group.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn set_group_by_tag(&mut self, tag: &str, group: u32) {
+        let message = link(libc::RTM_SETLINK, ACK, 0, Flags::Same)
+            .attribute(IFLA_GROUP, &group.to_ne_bytes())
+            .text(IFLA_ALT_IFNAME, tag);
+        self.done(&message, "mark");
+    }
+
+    /// Deletes all devices of a group at once.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn delete_group(&mut self, group: u32) {
+        let message = link(libc::RTM_DELLINK, ACK, 0, Flags::Same)
+            .attribute(IFLA_GROUP, &group.to_ne_bytes());
+        self.done(&message, "sweep");
+    }
+
+    /// Deletes every device but those of these names, and `lo`: for what is between two measurements.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn clear(&mut self, keep: &[&str]) {
+        const GROUP: u32 = 0x3000_0000;
+        let gone: Vec<_> = self
+            .dump()
+            .into_iter()
+            .filter(|link| link.name != "lo" && !keep.contains(&link.name.as_str()))
+            .collect();
+        for link in &gone {
+            self.set_group(link.index, GROUP);
+        }
+        if !gone.is_empty() {
+            self.delete_group(GROUP);
+        }
+    }
+
+    /// Every device, read with a parser that takes index, name, altname and bridge and nothing else.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn dump(&mut self) -> Vec<Dumped> {
+        let message = link(libc::RTM_GETLINK, DUMP, 0, Flags::Same)
+            .attribute(IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
+        let mut links = Vec::new();
+        let dumped = self.socket.dump(&message, |body| links.push(parse(body)));
+        dumped.expect("a dump");
+        links
+    }
+
+    /// A bridge with a fixed MAC, up.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn create_bridge(&mut self, name: &str) {
+        let message = link(libc::RTM_NEWLINK, CREATE, 0, Flags::Up)
+            .text(IFLA_IFNAME, name)
+            .attribute(IFLA_ADDRESS, &[0x02, 0, 0, 0, 0, 1])
+            .nest(IFLA_LINKINFO, |info| info.text(INFO_KIND, "bridge"));
+        self.done(&message, "bridge");
+    }
+
+    /// A veth pair. The main end is born, up, in the namespace it is for; the other is born here, down.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn create_veth(&mut self, (inner, netns): (&str, BorrowedFd<'_>), host: &str) {
+        let fd = netns.as_raw_fd().to_ne_bytes();
+        // The peer's own namespace is the one of the socket.
+        let own = std::fs::File::open("/proc/thread-self/ns/net").expect("/proc");
+        let message = link(libc::RTM_NEWLINK, CREATE, 0, Flags::Up)
+            .text(IFLA_IFNAME, inner)
+            .attribute(IFLA_NET_NS_FD, &fd)
+            .nest(IFLA_LINKINFO, |info| {
+                info.text(INFO_KIND, "veth").nest(INFO_DATA, |data| {
+                    data.nest(VETH_INFO_PEER, |peer| {
+                        peer.header(&[0; 16])
+                            .text(IFLA_IFNAME, host)
+                            .attribute(IFLA_NET_NS_FD, &own.as_raw_fd().to_ne_bytes())
+                    })
+                })
+            });
+        self.done(&message, "veth");
+    }
+
+    /// Gives a device an address.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn add_address(&mut self, index: u32, address: Ipv4Addr, len: u8) {
+        let [a, b, c, d] = index.to_ne_bytes();
+        let message = Message::new(libc::RTM_NEWADDR, CREATE)
+            .header(&[byte(libc::AF_INET), len, 0, 0, a, b, c, d])
+            .attribute(IFA_LOCAL, &address.octets())
+            .attribute(IFA_ADDRESS, &address.octets());
+        self.done(&message, "address");
+    }
+
+    /// A route to a prefix, through a device or a router.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn add_route(&mut self, (to, len): (Ipv4Addr, u8), via: Via) {
+        const MAIN: u8 = 254;
+        const STATIC: u8 = 4;
+        const UNICAST: u8 = 1;
+        let scope = match via {
+            Via::Device(_) => 253,
+            Via::Router(_) => 0,
+        };
+        let family = byte(libc::AF_INET);
+        let message = Message::new(libc::RTM_NEWROUTE, CREATE)
+            .header(&[family, len, 0, 0, MAIN, STATIC, scope, UNICAST, 0, 0, 0, 0]);
+        let message = if len == 0 { message } else { message.attribute(RTA_DST, &to.octets()) };
+        let message = match via {
+            Via::Device(index) => message.attribute(RTA_OIF, &index.to_ne_bytes()),
+            Via::Router(router) => message.attribute(RTA_GATEWAY, &router.octets()),
+        };
+        self.done(&message, "route");
+    }
+
+    fn done(&mut self, message: &Message, doing: &str) {
+        self.socket.request(message).unwrap_or_else(|errno: Errno| panic!("{doing}: {errno}"));
+    }
+}
+
+/// Where a route leads.
+#[derive(Debug, Clone, Copy)]
+pub enum Via {
+    /// The prefix is on this device's wire.
+    Device(u32),
+    /// This router knows.
+    Router(Ipv4Addr),
+}
+
+#[derive(Clone, Copy)]
+enum Flags {
+    Same,
+    Up,
+}
+
+/// A message about a device: `ifinfomsg`.
+fn link(kind: u16, flags: u16, index: u32, state: Flags) -> Message {
+    let up = match state {
+        Flags::Same => 0,
+        Flags::Up => libc::IFF_UP,
+    };
+    let mut header = [0; 16];
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    header[8..12].copy_from_slice(&up.to_ne_bytes());
+    header[12..16].copy_from_slice(&up.to_ne_bytes());
+    Message::new(kind, flags).header(&header)
+}
+
+fn no_ipv6(message: Message) -> Message {
+    message.nest(byte(libc::AF_INET6).into(), |settings| {
+        settings.attribute(INET6_ADDR_GEN_MODE, &[ADDR_GEN_MODE_NONE])
+    })
+}
+
+fn index_of(body: &[u8]) -> u32 {
+    u32::from_ne_bytes(body[4..8].try_into().expect("four bytes"))
+}
+
+fn parse(body: &[u8]) -> Dumped {
+    let text = |bytes: &[u8]| {
+        String::from_utf8_lossy(bytes.strip_suffix(&[0]).unwrap_or(bytes)).into_owned()
+    };
+    let mut link = Dumped { index: index_of(body), name: String::new(), tag: None, master: None };
+    for (kind, value) in attributes(&body[16..]) {
+        match kind {
+            IFLA_IFNAME => link.name = text(value),
+            IFLA_MASTER => link.master = value.first_chunk().map(|b| u32::from_ne_bytes(*b)),
+            IFLA_PROP_LIST => {
+                link.tag = attributes(value)
+                    .find(|(kind, _)| *kind == IFLA_ALT_IFNAME)
+                    .map(|(_, name)| text(name));
+            }
+            _ => {}
+        }
+    }
+    link
+}
+
+/// A flag of `libc`, which has them as signed numbers, in the width that netlink has.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "netlink's flags are sixteen bits wide"
+)]
+const fn number(flags: libc::c_int) -> u16 {
+    flags as u16
+}
+
+fn byte(number: libc::c_int) -> u8 {
+    u8::try_from(number).expect("a small number")
+}

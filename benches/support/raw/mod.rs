@@ -1,0 +1,16 @@
+//! The floor: the same work for the kernel as hostnet gives it, in the same order, with nothing around it. A blocking
+//! netlink socket, bytes put together by hand, no tables, no types, no checks beyond the answer's code.
+
+mod element;
+mod link;
+mod message;
+mod namespace;
+mod socket;
+mod tap;
+
+pub use element::{Forward, Nft};
+pub use link::{Dumped, Port, Route, Via};
+pub use message::Message;
+pub use namespace::Namespace;
+pub use socket::Socket;
+pub use tap::Tap;
