@@ -8,10 +8,10 @@
 
 use benches::measure::{Options, Pair, Samples, time};
 use benches::processes;
-use benches::raw::{Namespace, Nft, Route};
+use benches::raw::{Namespace, Nft, Route, Via};
 use benches::report::Report;
 use benches::world::{
-    self, BRIDGE, Neighbour, TABLE, World, address, desired, element, forward, in_fresh_netns, vm,
+    self, BRIDGE, TABLE, World, address, desired, element, forward, in_fresh_netns, vm,
 };
 use core::ops::Range;
 use core::time::Duration;
@@ -21,6 +21,7 @@ use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
 
 /// How many forwards others have.
 const POPULATIONS: [u16; 2] = [10, 10_000];
@@ -230,7 +231,6 @@ fn change_among(
 /// A listener behind a host, and a client before it, each in a namespace of its own.
 struct Path {
     client: Namespace,
-    _guest: Namespace,
     listener: TcpListener,
 }
 
@@ -243,15 +243,16 @@ impl Path {
     /// Through the host in the calling thread's namespace, which has a bridge already.
     fn new() -> Self {
         let mut route = Route::default();
-        let guest = Neighbour::new(&mut route, "vh_guest", (address(0), 16), GATEWAY);
-        let (bridge, port) = (route.index(BRIDGE), route.index("vh_guest"));
+        let guest = machine("guest0", (address(0), 16), GATEWAY);
+        let (bridge, port) = (route.index(BRIDGE), route.index("guest0"));
         route.attach_index(port, bridge);
-        let Neighbour { netns, .. } = Neighbour::new(&mut route, "out0", (CLIENT, 24), HOST);
+        let client = machine("out0", (CLIENT, 24), HOST);
         let out = route.index("out0");
+        route.up("out0");
         route.add_address(out, HOST, 24);
+        // The listener keeps the guest's namespace.
         let listen = || TcpListener::bind((address(0), 22)).expect("a port to listen on");
-        let listener = guest.netns.run(listen);
-        Self { client: netns, _guest: guest.netns, listener }
+        Self { client, listener: guest.run(listen) }
     }
 
     /// Connects so many times in a row, from the client's namespace.
@@ -262,7 +263,7 @@ impl Path {
             let took = time(|| stream = TcpStream::connect(to).ok());
             let stream = stream.expect("a connection");
             let (_, from) = self.listener.accept().expect("a connection accepted");
-            // It has come through by its own address: what arrives at the guest is the client's.
+            // A forward leaves the client's address as it is.
             assert_eq!(from.ip(), CLIENT);
             // Closed hard, so that no port is kept for a minute.
             let hard = libc::linger { l_onoff: 1, l_linger: 0 };
@@ -271,6 +272,23 @@ impl Path {
         };
         (0..times).map(|_| connect()).collect()
     }
+}
+
+/// A machine with an address and a router, on a cable whose other end is the device of this name in the calling
+/// thread's namespace.
+fn machine(cable: &str, (address, len): (Ipv4Addr, u8), router: Ipv4Addr) -> Namespace {
+    let (netns, host) = (Namespace::fresh(), Namespace::current());
+    let [_, _, high, low] = address.octets();
+    netns.run(|| {
+        let mut inside = Route::default();
+        inside.up("lo");
+        let macs = [0xAA, 0xFE].map(|first| [first, 0xFC, 0xEE, 0, high, low]);
+        inside.create_veth(("eth0", macs[0]), (cable, macs[1]), host.as_fd());
+        let eth0 = inside.index("eth0");
+        inside.add_address(eth0, address, len);
+        inside.add_route((Ipv4Addr::UNSPECIFIED, 0), Via::Router(router));
+    });
+    netns
 }
 
 fn connect(report: &mut Report, options: &Options) {

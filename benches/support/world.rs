@@ -2,6 +2,7 @@
 
 use crate::raw::{Forward as Element, Namespace, Port, Route};
 use core::num::NonZeroU16;
+use core::time::Duration;
 use hostnet::{
     Attachment, AttachmentId, Desired, DeviceName, Forward, Host, Network, NetworkName, Observed,
     Owner, Plan, Sandbox, Subject,
@@ -9,6 +10,7 @@ use hostnet::{
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsFd as _;
 use std::thread;
 use tokio::runtime::{Builder, Runtime};
 
@@ -53,6 +55,22 @@ pub fn in_fresh_netns<T: Send>(sandbox: &Sandbox, work: impl FnOnce() -> T + Sen
     thread::scope(|scope| scope.spawn(inside).join()).unwrap_or_else(|panic| {
         std::panic::resume_unwind(panic);
     })
+}
+
+/// Waits until the kernel has taken away every namespace that nobody holds any more: it does so by and by, under the
+/// network lock, which must not fall into what is measured next.
+pub fn wait_for_namespaces() {
+    let mut route = Route::default();
+    let (last, own) = (Namespace::fresh(), Namespace::current());
+    last.run(|| {
+        let (here, there) = (("eth0", [0x02, 0, 0, 0, 0, 2]), ("last0", [0x02, 0, 0, 0, 0, 3]));
+        Route::default().create_veth(here, there, own.as_fd());
+    });
+    // It is the last in the queue, and its cable's end goes from here when it goes.
+    drop(last);
+    while route.find("last0").is_some() {
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// A host, and a caller of it.
@@ -201,42 +219,6 @@ pub fn tap_name(n: u32) -> String {
 #[must_use]
 pub fn address(n: u32) -> Ipv4Addr {
     (u32::from(Ipv4Addr::new(172, 16, 0, 2)) + n).into()
-}
-
-/// A router somewhere: the namespace it is in and a device of ours that leads there.
-#[derive(Debug)]
-pub struct Neighbour {
-    /// Where it is.
-    pub netns: Namespace,
-    /// The name of the device on our side.
-    pub device: &'static str,
-}
-
-impl Neighbour {
-    /// Makes a namespace with an address and a default route, on a veth pair whose other end, up, is here.
-    #[must_use]
-    pub fn new(
-        route: &mut Route,
-        device: &'static str,
-        (address, len): (Ipv4Addr, u8),
-        router: Ipv4Addr,
-    ) -> Self {
-        let netns = Namespace::fresh();
-        {
-            use std::os::fd::AsFd as _;
-            route.create_veth(("eth0", netns.as_fd()), device);
-        }
-        route.up(device);
-        netns.run(|| {
-            let mut inside = Route::default();
-            inside.up("lo");
-            let eth0 = inside.index("eth0");
-            inside.add_address(eth0, address, len);
-            let anywhere = (Ipv4Addr::UNSPECIFIED, 0);
-            inside.add_route(anywhere, crate::raw::Via::Router(router));
-        });
-        Self { netns, device }
-    }
 }
 
 fn id(n: u32) -> AttachmentId {

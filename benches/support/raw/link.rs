@@ -3,7 +3,6 @@ use super::socket::Socket;
 use super::tap::Tap;
 use nix::errno::Errno;
 use nix::libc;
-use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 // Numbers of `linux/rtnetlink.h`, `linux/if_link.h` and `linux/veth.h`.
@@ -25,14 +24,9 @@ const VETH_INFO_PEER: u16 = 1;
 const INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_MODE_NONE: u8 = 1;
 const SKIP_STATS: u32 = 8;
-const IFA_ADDRESS: u16 = 1;
-const IFA_LOCAL: u16 = 2;
-const RTA_DST: u16 = 1;
-const RTA_OIF: u16 = 4;
-const RTA_GATEWAY: u16 = 5;
 
 const ACK: u16 = number(libc::NLM_F_REQUEST | libc::NLM_F_ACK);
-const CREATE: u16 = ACK | number(libc::NLM_F_CREATE | libc::NLM_F_EXCL);
+pub(super) const CREATE: u16 = ACK | number(libc::NLM_F_CREATE | libc::NLM_F_EXCL);
 const DUMP: u16 = number(libc::NLM_F_REQUEST | libc::NLM_F_DUMP);
 
 /// The kernel's devices, in the namespace of the thread that opened it.
@@ -141,6 +135,15 @@ impl Route {
         self.done(&message, "touch");
     }
 
+    /// Sets a device up and tags it, as hostnet does with what was not made by a TAP's descriptor.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn adopt(&mut self, port: &Port) {
+        self.set_up(port);
+        self.tag(&port.name, &port.tag);
+    }
+
     /// Alias with the time, MAC, and no IPv6 addresses of its own, in one message.
     fn set_up(&mut self, port: &Port) {
         let message = link(libc::RTM_SETLINK, ACK, 0, Flags::Same)
@@ -242,77 +245,35 @@ impl Route {
         self.done(&message, "bridge");
     }
 
-    /// A veth pair. The main end is born, up, in the namespace it is for; the other is born here, down.
+    /// A veth pair. The main end is born, up, in the namespace of this socket, the other one, down, in `netns`.
     ///
     /// # Panics
     /// When the kernel refuses.
-    pub fn create_veth(&mut self, (inner, netns): (&str, BorrowedFd<'_>), host: &str) {
-        let fd = netns.as_raw_fd().to_ne_bytes();
-        // The peer's own namespace is the one of the socket.
-        let own = std::fs::File::open("/proc/thread-self/ns/net").expect("/proc");
+    pub fn create_veth(
+        &mut self,
+        (here, here_mac): (&str, [u8; 6]),
+        (there, there_mac): (&str, [u8; 6]),
+        netns: BorrowedFd<'_>,
+    ) {
         let message = link(libc::RTM_NEWLINK, CREATE, 0, Flags::Up)
-            .text(IFLA_IFNAME, inner)
-            .attribute(IFLA_NET_NS_FD, &fd)
+            .text(IFLA_IFNAME, here)
+            .attribute(IFLA_ADDRESS, &here_mac)
             .nest(IFLA_LINKINFO, |info| {
                 info.text(INFO_KIND, "veth").nest(INFO_DATA, |data| {
                     data.nest(VETH_INFO_PEER, |peer| {
                         peer.header(&[0; 16])
-                            .text(IFLA_IFNAME, host)
-                            .attribute(IFLA_NET_NS_FD, &own.as_raw_fd().to_ne_bytes())
+                            .text(IFLA_IFNAME, there)
+                            .attribute(IFLA_ADDRESS, &there_mac)
+                            .attribute(IFLA_NET_NS_FD, &netns.as_raw_fd().to_ne_bytes())
                     })
                 })
             });
         self.done(&message, "veth");
     }
 
-    /// Gives a device an address.
-    ///
-    /// # Panics
-    /// When the kernel refuses.
-    pub fn add_address(&mut self, index: u32, address: Ipv4Addr, len: u8) {
-        let [a, b, c, d] = index.to_ne_bytes();
-        let message = Message::new(libc::RTM_NEWADDR, CREATE)
-            .header(&[byte(libc::AF_INET), len, 0, 0, a, b, c, d])
-            .attribute(IFA_LOCAL, &address.octets())
-            .attribute(IFA_ADDRESS, &address.octets());
-        self.done(&message, "address");
-    }
-
-    /// A route to a prefix, through a device or a router.
-    ///
-    /// # Panics
-    /// When the kernel refuses.
-    pub fn add_route(&mut self, (to, len): (Ipv4Addr, u8), via: Via) {
-        const MAIN: u8 = 254;
-        const STATIC: u8 = 4;
-        const UNICAST: u8 = 1;
-        let scope = match via {
-            Via::Device(_) => 253,
-            Via::Router(_) => 0,
-        };
-        let family = byte(libc::AF_INET);
-        let message = Message::new(libc::RTM_NEWROUTE, CREATE)
-            .header(&[family, len, 0, 0, MAIN, STATIC, scope, UNICAST, 0, 0, 0, 0]);
-        let message = if len == 0 { message } else { message.attribute(RTA_DST, &to.octets()) };
-        let message = match via {
-            Via::Device(index) => message.attribute(RTA_OIF, &index.to_ne_bytes()),
-            Via::Router(router) => message.attribute(RTA_GATEWAY, &router.octets()),
-        };
-        self.done(&message, "route");
-    }
-
-    fn done(&mut self, message: &Message, doing: &str) {
+    pub(super) fn done(&mut self, message: &Message, doing: &str) {
         self.socket.request(message).unwrap_or_else(|errno: Errno| panic!("{doing}: {errno}"));
     }
-}
-
-/// Where a route leads.
-#[derive(Debug, Clone, Copy)]
-pub enum Via {
-    /// The prefix is on this device's wire.
-    Device(u32),
-    /// This router knows.
-    Router(Ipv4Addr),
 }
 
 #[derive(Clone, Copy)]
@@ -374,6 +335,6 @@ const fn number(flags: libc::c_int) -> u16 {
     flags as u16
 }
 
-fn byte(number: libc::c_int) -> u8 {
+pub(super) fn byte(number: libc::c_int) -> u8 {
     u8::try_from(number).expect("a small number")
 }

@@ -38,21 +38,25 @@ impl Namespace {
         made.join().expect("a namespace")
     }
 
-    /// A new one with a name that `ip netns` shows: unshared and pinned by a bind mount.
+    /// A new one with a name that `ip netns` shows: unshared, furnished by `inside`, and pinned by a bind mount at last,
+    /// so that a crash before leaves nothing.
     ///
     /// # Panics
     /// When the kernel refuses.
     #[must_use]
-    pub fn pinned(name: &str) -> Self {
+    pub fn pinned(name: &str, inside: impl FnOnce() + Send) -> Self {
         let path = Path::new("/run/netns").join(name);
         File::create_new(&path).expect("a file to mount on");
-        let made = thread::spawn(move || {
+        let target = &path;
+        let work = move || {
             unshare(CloneFlags::CLONE_NEWNET).expect("a namespace");
-            mount(Some(OWN), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>).expect("a mount");
-            let file = File::open(OWN).expect("/proc");
-            Self { file, pinned: Some(path) }
-        });
-        made.join().expect("a namespace")
+            inside();
+            mount(Some(OWN), target, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+                .expect("a mount");
+            File::open(OWN).expect("/proc")
+        };
+        let file = thread::scope(|scope| scope.spawn(work).join()).expect("a namespace");
+        Self { file, pinned: Some(path) }
     }
 
     /// Moves the calling thread into it.
