@@ -129,7 +129,9 @@ pub(crate) fn remove(
     for entry in entries(Phase::Before) {
         listeners.one(backend, &entry);
     }
-    let links: Vec<_> = entries(Phase::Links).collect();
+    // A bridge goes when its ports are gone, whichever plan they are in.
+    let mut links: Vec<_> = entries(Phase::Links).collect();
+    links.sort_by_key(|entry| deleted_link(entry.op).is_some_and(|tag| tag.role().is_bridge()));
     for entry in &links {
         listeners.starting(entry);
     }
@@ -214,6 +216,28 @@ const fn deleted_link(op: &Op) -> Option<&Tag> {
         Op::DeleteLink { tag } => Some(tag),
         _ => None,
     }
+}
+
+/// Carries out the steps inside a namespace: all of them, or none.
+pub(crate) fn inside(
+    ops: &[Op],
+    mut execute: impl FnMut(&Op) -> Result<Effect, OpError>,
+) -> Result<Effect, OpError> {
+    let mut changed = Vec::new();
+    for op in ops {
+        match execute(op) {
+            Ok(Effect::Changed) => changed.push(op),
+            Ok(Effect::Unchanged) => {}
+            Err(error) => {
+                for back in changed.iter().rev().filter_map(|op| op.inverse()) {
+                    // It is the first error that matters.
+                    let _ = execute(&back);
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(if changed.is_empty() { Effect::Unchanged } else { Effect::Changed })
 }
 
 /// Undoes these steps, last first, each on its own; returns what could not be undone.

@@ -1,12 +1,15 @@
 //! What carries a plan out: the kernel, or the in-memory one that obeys the same rules.
 
 use crate::error::OpError;
-use crate::observed::Observed;
-use crate::op::Op;
-use crate::spec::{DeviceName, Owner};
-use crate::tag::Tag;
+use crate::firewall::Element;
+use crate::observed::{Coverage, Observed};
+use crate::op::{Op, Route};
+use crate::spec::{DeviceName, NamespaceName, Owner};
+use crate::tag::{Subject, Tag};
 use core::fmt;
+use ipnet::IpNet;
 use macaddr::MacAddr6;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// One namespace, seen and changed by one writer.
@@ -23,8 +26,34 @@ pub(crate) trait Backend {
         tags.iter().map(delete).collect()
     }
 
-    /// The neighbour table of one device.
+    /// The neighbour table of one device, named by the identity of its tag.
     fn neighbours(&mut self, device: &Tag) -> Result<Vec<Neighbour>, OpError>;
+
+    /// What one device has counted, named by the identity of its tag.
+    fn counters(&mut self, device: &Tag) -> Result<Counters, OpError>;
+}
+
+/// What went through a device since it was made, as the host sees it: `received` is what the guest sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Counters {
+    /// Packets that came in.
+    pub received_packets: u64,
+    /// Bytes that came in.
+    pub received_bytes: u64,
+    /// Packets that came in and were dropped.
+    pub received_dropped: u64,
+    /// Packets that came in broken.
+    pub received_errors: u64,
+    /// Packets that went out.
+    pub sent_packets: u64,
+    /// Bytes that went out.
+    pub sent_bytes: u64,
+    /// Packets that should have gone out and were dropped: nobody reads the TAP, or a rate limit.
+    pub sent_dropped: u64,
+    /// Packets that could not go out.
+    pub sent_errors: u64,
 }
 
 /// What became of a step.
@@ -39,15 +68,49 @@ pub(crate) enum Effect {
 /// What to look at.
 #[derive(Debug, Clone)]
 pub(crate) enum Scope {
-    /// Every device and element.
+    /// Every device, element and namespace.
     Everything,
-    /// The devices with these tags and these names, and our table.
-    Named {
-        /// The tags.
-        tags: Vec<Tag>,
-        /// The names that must be free or ours.
-        names: Vec<DeviceName>,
-    },
+    /// What belongs to some subjects.
+    Only(Only),
+}
+
+/// A part of a namespace: what belongs to some subjects, and what is in the way of what they want.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Only {
+    pub(crate) subjects: BTreeSet<Subject>,
+    /// The device names that are wanted.
+    pub(crate) names: Vec<DeviceName>,
+    /// The namespaces that are wanted.
+    pub(crate) namespaces: Vec<NamespaceName>,
+    /// The elements that are wanted.
+    pub(crate) elements: Vec<Element>,
+    /// The addresses that networks want, without which other devices' prefixes matter.
+    pub(crate) addresses: Vec<IpNet>,
+    /// The routes that are wanted.
+    pub(crate) routes: Vec<(Subject, Route)>,
+    /// Whether the subjects are to go, for which the ports of their bridges matter.
+    pub(crate) to_go: bool,
+}
+
+impl Scope {
+    /// From how many subjects on it costs less to look at everything.
+    const MANY: usize = 256;
+
+    /// What belongs to these subjects.
+    pub(crate) fn of(subjects: &BTreeSet<Subject>) -> Self {
+        if subjects.len() >= Self::MANY {
+            return Self::Everything;
+        }
+        Self::Only(Only { subjects: subjects.clone(), to_go: true, ..Only::default() })
+    }
+
+    pub(crate) fn coverage(&self) -> Coverage {
+        match self {
+            Self::Everything => Coverage::Everything,
+            Self::Only(only) if only.to_go => Coverage::Subjects(only.subjects.clone()),
+            Self::Only(only) => Coverage::Wish(only.subjects.clone()),
+        }
+    }
 }
 
 /// An entry of the kernel's neighbour (ARP, NDP) table.

@@ -27,6 +27,14 @@ impl Errno {
     pub const EXFULL: Self = Self(54);
     /// Interrupted, try again: nf_tables' generation has moved on.
     pub const ERESTART: Self = Self(85);
+    /// Address family not supported by protocol: the kernel lacks nf_tables for bridges, or IPv6.
+    pub const EAFNOSUPPORT: Self = Self(97);
+    /// Network is unreachable.
+    pub const ENETUNREACH: Self = Self(101);
+    /// No route to host.
+    pub const EHOSTUNREACH: Self = Self(113);
+    /// No such process; the routing table says it of a missing route.
+    pub const ESRCH: Self = Self(3);
     /// Operation not supported: a kernel module is missing.
     pub const EOPNOTSUPP: Self = Self(95);
     /// Cannot assign requested address.
@@ -50,10 +58,10 @@ impl Errno {
             Self::EPERM | Self::EACCES => {
                 Some("CAP_NET_ADMIN is missing; run as root or inside `hostnet::Sandbox`")
             }
-            Self::EXFULL => {
-                Some("the bridge has all the 1,023 ports it can have; use a second network")
-            }
-            Self::EOPNOTSUPP => Some("the kernel lacks the module for it"),
+            Self::EXFULL => Some(
+                "the bridge has all the 1,023 ports it can have; add a shard, or use a routed network",
+            ),
+            Self::EOPNOTSUPP | Self::EAFNOSUPPORT => Some("the kernel lacks the module for it"),
             _ => None,
         }
     }
@@ -102,6 +110,18 @@ pub enum Cause {
     },
     /// The device to act on is not there.
     Missing,
+    /// The network namespace to act in is not there, or is not the one that was meant.
+    NamespaceMissing {
+        /// Its name.
+        name: String,
+    },
+    /// A network namespace of that name is there already, and was not touched.
+    NamespaceTaken {
+        /// The name.
+        name: String,
+    },
+    /// The namespace's thread could not get back to where it works.
+    Lost,
     /// The table has our name but is not ours, or is of another version.
     ForeignTable,
     /// The kernel's answer could not be read.
@@ -147,6 +167,16 @@ impl fmt::Display for Cause {
             Self::InUse { ports } => {
                 write!(f, "it has ports: {}; take them away first", ports.join(", "))
             }
+            Self::NamespaceMissing { name } => {
+                write!(f, "there is no network namespace `{name}` that is this one's")
+            }
+            Self::NamespaceTaken { name } => write!(
+                f,
+                "a network namespace `{name}` is there already, which is left alone; choose another name"
+            ),
+            Self::Lost => f.write_str(
+                "the thread could not return from a VM's namespace; open the host anew",
+            ),
             Self::Missing => f.write_str("the device is not there"),
             Self::ForeignTable => f.write_str(
                 "a table of that name is there that was not made here, or by another version; remove it or \

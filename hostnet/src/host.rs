@@ -1,14 +1,15 @@
 use crate::apply::{self, Applied, ApplyError, Progress, Step};
-use crate::backend::{Backend, Neighbour, Scope};
+use crate::backend::{Backend, Counters, Neighbour, Only, Scope};
 use crate::error::{Cause, OpError};
 use crate::observed::Observed;
-use crate::op::Op;
-use crate::plan::{
-    Plan, PlanError, PlanKind, TeardownError, attachment_tag, network_tag, plan, teardown,
+use crate::plan::wanted::{self, network_tag};
+use crate::plan::{Plan, PlanError, PlanKind, TeardownError, plan, teardown_among};
+use crate::spec::{
+    Attachment, AttachmentId, Desired, Namespace, Network, NetworkName, NetworkShape, Owner, Vxlan,
 };
-use crate::spec::{Desired, NetworkName, Owner};
-use crate::tag::{Role, Subject};
+use crate::tag::{Role, Subject, Tag};
 use core::fmt;
+use macaddr::MacAddr6;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::mpsc;
@@ -150,12 +151,20 @@ impl Host {
         self.observe_scope(Scope::Everything).await
     }
 
-    /// Looks at the devices that `desired` names, and at what stands in their way.
+    /// Looks at what `desired` names, and at what stands in its way. Costs as much as it names.
     ///
     /// # Errors
     /// When the kernel cannot be asked.
     pub async fn observe_for(&self, desired: &Desired) -> Result<Observed, OpError> {
         self.observe_scope(scope_of(desired)).await
+    }
+
+    /// Says what is not as `desired` has it: the steps that would put it right. Changes nothing.
+    ///
+    /// # Errors
+    /// When the namespace cannot be looked at, or something foreign is in the way.
+    pub async fn verify(&self, desired: &Desired) -> Result<Plan, EnsureError> {
+        Ok(plan(desired, &self.observe_for(desired).await?)?)
     }
 
     /// Carries a plan out. A plan that builds is undone if a step fails; one that removes goes on.
@@ -177,8 +186,7 @@ impl Host {
         plan: &Plan,
         progress: impl FnMut(Step<'_>) + Send + 'static,
     ) -> Result<Applied, ApplyError> {
-        let other = plan.ops().iter().filter_map(Op::owner).find(|owner| **owner != self.owner);
-        if let Some(other) = other {
+        if let Some(other) = plan.ops().iter().find_map(|op| op.other_owner(&self.owner)) {
             return Err(ApplyError::OtherOwner { plan: other.clone(), host: self.owner.clone() });
         }
         let (plan, mut progress): (_, Progress) = (plan.clone(), Box::new(progress));
@@ -228,9 +236,53 @@ impl Host {
     /// # Errors
     /// When the bridge is not there or the kernel cannot be asked.
     pub async fn neighbours(&self, network: &NetworkName) -> Result<Vec<Neighbour>, OpError> {
-        let tag = network_tag(&self.owner, network);
+        let tag = network_tag(&self.owner, network, Role::Bridge);
         let result = self.run(move |backend| backend.neighbours(&tag)).await;
         result.unwrap_or_else(|| Err(OpError::new("read the neighbours", Cause::Closed)))
+    }
+
+    /// The neighbours behind an attachment's own device: those of a guest on a routed network.
+    ///
+    /// # Errors
+    /// When the device is not there or the kernel cannot be asked.
+    pub async fn neighbours_of(
+        &self,
+        attachment: &AttachmentId,
+    ) -> Result<Vec<Neighbour>, OpError> {
+        let ports = self.ports(attachment);
+        let result = self.run(move |backend| first_of(&ports, |tag| backend.neighbours(tag))).await;
+        result.unwrap_or_else(|| Err(OpError::new("read the neighbours", Cause::Closed)))
+    }
+
+    /// The addresses that this MAC was seen at on a network's bridge, lately or now: what `arp -a` is asked for.
+    ///
+    /// # Errors
+    /// When the bridge is not there or the kernel cannot be asked.
+    pub async fn neighbours_by_mac(
+        &self,
+        network: &NetworkName,
+        mac: MacAddr6,
+    ) -> Result<Vec<Neighbour>, OpError> {
+        let mut neighbours = self.neighbours(network).await?;
+        neighbours.retain(|neighbour| neighbour.mac == Some(mac) && neighbour.state.is_valid());
+        Ok(neighbours)
+    }
+
+    /// What went through an attachment's device on the host since it was made.
+    ///
+    /// # Errors
+    /// When the device is not there or the kernel cannot be asked.
+    pub async fn counters(&self, attachment: &AttachmentId) -> Result<Counters, OpError> {
+        let ports = self.ports(attachment);
+        let result = self.run(move |backend| first_of(&ports, |tag| backend.counters(tag))).await;
+        result.unwrap_or_else(|| Err(OpError::new("read the counters", Cause::Closed)))
+    }
+
+    /// What an attachment's device on the host may be, of any generation.
+    fn ports(&self, attachment: &AttachmentId) -> [Tag; 2] {
+        [Role::HostEnd, Role::Tap].map(|role| {
+            Tag::new(self.owner.clone(), Subject::Attachment(attachment.clone()), role, 0)
+        })
     }
 
     async fn observe_scope(&self, scope: Scope) -> Result<Observed, OpError> {
@@ -285,14 +337,49 @@ impl Host {
     }
 }
 
-/// The devices that a wish names.
+/// What a wish names, and what it takes.
 fn scope_of(desired: &Desired) -> Scope {
-    let owner = desired.owner();
-    let bridges = desired.networks().map(|n| (network_tag(owner, n.name()), n.bridge().clone()));
-    let tap_devices =
-        desired.attachments().map(|a| (attachment_tag(owner, a, Role::Tap), a.tap_name().clone()));
-    let (tags, names) = bridges.chain(tap_devices).unzip();
-    Scope::Named { tags, names }
+    let of_network = |network: &Network| -> Vec<_> {
+        let pairs = network.shards().iter().flat_map(|shard| [&shard.uplink, &shard.downlink]);
+        let vxlan = network.vxlan().map(Vxlan::device);
+        network.bridges().chain(pairs).chain(vxlan).cloned().collect()
+    };
+    let names = desired.networks().flat_map(of_network);
+    let routes_to = |attachment: &Attachment| {
+        let network = desired.network(attachment.network());
+        let network = network.filter(|network| network.shape() == NetworkShape::Routed);
+        let subject = Subject::Attachment(attachment.id().clone());
+        let routes =
+            network.map_or_else(Vec::new, |network| wanted::port_routes(attachment, network));
+        routes.into_iter().map(move |route| (subject.clone(), route)).collect::<Vec<_>>()
+    };
+    Scope::Only(Only {
+        subjects: desired.subjects(),
+        names: names.chain(desired.attachments().map(|a| a.port_name().clone())).collect(),
+        namespaces: desired
+            .attachments()
+            .filter_map(|attachment| attachment.namespace().map(Namespace::name).cloned())
+            .collect(),
+        elements: wanted::elements(desired).into_iter().flat_map(|w| w.elements).collect(),
+        addresses: desired.networks().flat_map(Network::addresses).collect(),
+        routes: desired.attachments().flat_map(routes_to).collect(),
+        to_go: false,
+    })
+}
+
+/// The answer for the first of these devices that is there.
+fn first_of<T>(
+    tags: &[Tag],
+    mut ask: impl FnMut(&Tag) -> Result<T, OpError>,
+) -> Result<T, OpError> {
+    let mut last = Err(OpError::new("find the device", Cause::Missing));
+    for tag in tags {
+        last = ask(tag);
+        if !matches!(last, Err(OpError { cause: Cause::Missing, .. })) {
+            break;
+        }
+    }
+    last
 }
 
 /// Does what is asked for, in order, until nobody can ask any more.
@@ -323,6 +410,15 @@ fn work(backend: &mut dyn Backend, queue: &mpsc::Receiver<Job>) {
 /// Carries out removals that were asked for at once.
 #[cfg(any(target_os = "linux", feature = "fake"))]
 fn remove_together(backend: &mut dyn Backend, removals: Vec<Removal>) {
+    let going: BTreeSet<Subject> = removals
+        .iter()
+        .filter_map(|removal| match &removal.what {
+            What::Plan(_) => None,
+            What::Subjects(_, subjects) => Some(subjects),
+        })
+        .flatten()
+        .cloned()
+        .collect();
     // One look serves them all: nothing of ours is made while this thread is here.
     let mut seen: Option<Result<Observed, OpError>> = None;
     let (mut orders, mut answers) = (Vec::new(), Vec::new());
@@ -330,10 +426,10 @@ fn remove_together(backend: &mut dyn Backend, removals: Vec<Removal>) {
         let plan = match what {
             What::Plan(plan) => Ok(plan),
             What::Subjects(owner, subjects) => seen
-                .get_or_insert_with(|| backend.observe(&owner, &Scope::Everything))
+                .get_or_insert_with(|| backend.observe(&owner, &Scope::of(&going)))
                 .clone()
                 .map_err(EnsureError::from)
-                .and_then(|observed| Ok(teardown(&subjects, &observed)?)),
+                .and_then(|observed| Ok(teardown_among(&subjects, &going, &observed)?)),
         };
         match plan {
             Ok(plan) => {

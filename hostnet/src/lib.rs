@@ -86,20 +86,24 @@ mod spec;
 mod tag;
 
 pub use apply::{Applied, ApplyError, Step};
-pub use backend::{Neighbour, NeighbourState};
+pub use backend::{Counters, Neighbour, NeighbourState};
 pub use error::{Cause, Errno, OpError};
-pub use firewall::{Element, TableName};
+pub use firewall::{Element, Gate, Marks, TableFamily, TableName};
 pub use host::{EnsureError, Host, OpenError};
 #[cfg(target_os = "linux")]
 pub use kernel::{Netns, NetnsError, Sandbox, SandboxError, TapError, check_tun, open_tap};
-pub use observed::{Coverage, Link, LinkAddress, Observed, Table};
-pub use op::{LinkChange, Op, PortState};
+pub use observed::{Coverage, Link, LinkAddress, Observed, ObservedNamespace, Table, VxlanEnd};
+pub use op::{
+    DeviceSetup, LinkChange, LinkSetting, NeighbourEntry, Op, PortState, Route, Rules, VethEnd,
+    VxlanPeer,
+};
 pub use plan::{
     Garbage, Orphan, Plan, PlanError, PlanKind, TeardownError, garbage, plan, teardown,
 };
 pub use spec::{
-    Attachment, AttachmentId, Desired, DeviceName, Family, Forward, NameError, Network,
-    NetworkError, NetworkName, Owner, Peering, Protocol, Resource, SpecError, TapOptions,
+    Attachment, AttachmentId, Desired, DeviceName, Family, Forward, NameError, Namespace,
+    NamespaceName, Network, NetworkError, NetworkName, NetworkShape, Owner, Peering, Protocol,
+    Rate, Resource, SpecError, TapOptions, Vxlan, VxlanError,
 };
 pub use tag::{Role, Subject, Tag, TagError};
 

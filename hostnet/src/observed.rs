@@ -1,12 +1,14 @@
 //! What is there: links, addresses and our own table, as the kernel tells it.
 
-use crate::firewall::Element;
-use crate::spec::{Family, Owner};
+use crate::firewall::{Element, Marks};
+use crate::op::{LinkSetting, NeighbourEntry, Route, VxlanPeer};
+use crate::spec::{Family, NamespaceName, Owner, Rate, TapOptions};
 use crate::tag::{Subject, Tag, birth_group};
 use core::time::Duration;
 use ipnet::IpNet;
 use macaddr::MacAddr6;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// What was found in a namespace: everything, or what a [`Desired`](crate::Desired) names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,18 +25,35 @@ pub struct Observed {
     pub table: Table,
     /// Which versions of IP the namespace forwards packets of.
     pub forwarding: BTreeSet<Family>,
+    /// The named namespaces that are VMs' own.
+    pub namespaces: Vec<ObservedNamespace>,
+}
+
+/// A VM's own namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct ObservedNamespace {
+    /// Its name.
+    pub name: NamespaceName,
+    /// The tag on its `lo`; none if it is not one of this crate's.
+    pub tag: Option<Tag>,
+    /// What is in it, if it is this owner's.
+    pub inside: Option<Box<Observed>>,
 }
 
 /// How much of the namespace an observation covers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Coverage {
     /// Every device and every element.
     Everything,
-    /// The devices and elements that were asked for, and those that stand in their way.
-    Named,
+    /// What belongs to these subjects, and what stands in the way of what is wanted of them.
+    Wish(BTreeSet<Subject>),
+    /// What belongs to these subjects, and the ports of their bridges.
+    Subjects(BTreeSet<Subject>),
 }
 
 /// A network device.
@@ -62,8 +81,41 @@ pub struct Link {
     pub tag: Option<Tag>,
     /// When it was made, since the Unix epoch, if it is one of ours and says so.
     pub made: Option<Duration>,
+    /// The namespace that the other end of a veth pair is in, if it is one of ours and says so.
+    pub leads_to: Option<NamespaceName>,
+    /// Whether, as a port of a bridge, it is kept from the other isolated ports.
+    pub isolated: bool,
+    /// How a TAP was made.
+    pub tap: Option<TapOptions>,
+    /// Which of the settings that matter here are on.
+    pub settings: BTreeSet<LinkSetting>,
+    /// How fast packets may leave by it, as far as `tbf` sees to that.
+    pub rate: Option<Rate>,
+    /// A VXLAN device's network identifier, local end and UDP port.
+    pub vxlan: Option<VxlanEnd>,
     /// Its addresses.
     pub addresses: Vec<LinkAddress>,
+    /// The routes that lead to it and carry our number.
+    pub routes: Vec<Route>,
+    /// Its permanent neighbours that carry our number.
+    pub neighbours: Vec<NeighbourEntry>,
+    /// Where a VXLAN device finds MACs, as far as it was told.
+    pub peers: Vec<VxlanPeer>,
+}
+
+/// What a VXLAN device was made with and cannot be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct VxlanEnd {
+    /// The VXLAN network identifier.
+    pub vni: u32,
+    /// The host's end.
+    pub local: Option<IpAddr>,
+    /// The UDP port.
+    pub port: u16,
+    /// Whether it learns where MACs are.
+    pub learns: bool,
 }
 
 /// An address of a device.
@@ -85,17 +137,22 @@ pub struct LinkAddress {
 pub enum Table {
     /// There is none.
     Absent,
-    /// A table of its name is there that we did not make, or of another version.
+    /// A table of its name is there that we did not make.
     Foreign,
-    /// It is there, with these elements and what they belong to.
-    Ours(Vec<(Element, Option<Tag>)>),
+    /// It is there.
+    Ours {
+        /// The elements, and what they belong to.
+        elements: Vec<(Element, Option<Tag>)>,
+        /// The comments of its rules.
+        marks: Marks,
+    },
 }
 
 impl Table {
     /// Its elements; none if it is not there or not ours.
     pub fn elements(&self) -> impl Iterator<Item = (&Element, Option<&Tag>)> {
         match self {
-            Self::Ours(elements) => elements.as_slice(),
+            Self::Ours { elements, .. } => elements.as_slice(),
             Self::Absent | Self::Foreign => &[],
         }
         .iter()
@@ -104,6 +161,18 @@ impl Table {
 }
 
 impl Observed {
+    /// An empty namespace.
+    pub(crate) const fn nothing(owner: Owner) -> Self {
+        Self {
+            owner,
+            coverage: Coverage::Everything,
+            links: Vec::new(),
+            table: Table::Absent,
+            forwarding: BTreeSet::new(),
+            namespaces: Vec::new(),
+        }
+    }
+
     /// The devices that carry a tag of ours.
     pub fn our_links(&self) -> impl Iterator<Item = (&Link, &Tag)> {
         self.links
@@ -117,16 +186,23 @@ impl Observed {
     pub fn subjects(&self) -> BTreeSet<Subject> {
         let links = self.our_links().map(|(_, tag)| tag);
         let elements = self.table.elements().filter_map(|(_, tag)| tag);
+        let namespaces = self.namespaces.iter().filter_map(|namespace| namespace.tag.as_ref());
         links
             .chain(elements)
+            .chain(namespaces)
             .filter(|tag| *tag.owner() == self.owner)
             .map(|tag| tag.subject().clone())
             .collect()
     }
 
-    /// The bridges of this owner's that were born but not yet tagged.
+    /// The devices of this owner's that were born but not yet tagged.
     pub(crate) fn half_made(&self) -> impl Iterator<Item = &Link> {
-        self.links.iter().filter(|link| link.is_half_made(&self.owner, "bridge"))
+        self.links.iter().filter(|link| link.is_half_made(&self.owner))
+    }
+
+    /// The namespace that this wish's name stands for, if it is there.
+    pub(crate) fn namespace(&self, name: &NamespaceName) -> Option<&ObservedNamespace> {
+        self.namespaces.iter().find(|namespace| namespace.name == *name)
     }
 
     /// The device that carries exactly this tag.
@@ -143,9 +219,37 @@ impl Observed {
 }
 
 impl Link {
+    /// A device of which nothing is known but this.
+    pub(crate) const fn new(index: u32) -> Self {
+        Self {
+            index,
+            name: String::new(),
+            kind: String::new(),
+            mac: None,
+            mtu: 0,
+            up: false,
+            master: None,
+            group: 0,
+            tag: None,
+            made: None,
+            leads_to: None,
+            isolated: false,
+            tap: None,
+            settings: BTreeSet::new(),
+            rate: None,
+            vxlan: None,
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            neighbours: Vec::new(),
+            peers: Vec::new(),
+        }
+    }
+
     /// Whether it is a device of this owner's that was born but not yet tagged.
-    pub(crate) fn is_half_made(&self, owner: &Owner, kind: &str) -> bool {
-        self.tag.is_none() && self.group == birth_group(owner) && self.kind == kind
+    pub(crate) fn is_half_made(&self, owner: &Owner) -> bool {
+        // A TAP goes with its maker until it has its tag.
+        let kind = matches!(self.kind.as_str(), "bridge" | "veth" | "vxlan");
+        self.tag.is_none() && self.group == birth_group(owner) && kind
     }
 
     /// What it is, for an error message.

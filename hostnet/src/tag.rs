@@ -31,27 +31,68 @@ impl fmt::Display for Subject {
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Role {
-    /// The network's bridge.
+    /// The network's first bridge, or a routed network's device.
     Bridge,
+    /// A further bridge of a network, numbered from 1.
+    Shard(u8),
+    /// The end, on a further bridge, of the veth pair that joins it to the first.
+    Uplink(u8),
+    /// The end of that pair on the first bridge.
+    Downlink(u8),
+    /// The network's VXLAN device.
+    Vxlan,
     /// The guest's TAP.
     Tap,
-    /// A port forward: not a device, but an element of our map that carries the tag as its comment.
-    Forward,
+    /// The end, on the host, of the veth pair that leads to a VM's namespace.
+    HostEnd,
+    /// The end of that pair inside the namespace.
+    InnerEnd,
+    /// The VM's namespace: the tag is on its `lo`.
+    Namespace,
+    /// Not a device, but an element of our table that carries the tag as its comment.
+    Rules,
 }
 
 impl Role {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Bridge => "bridge",
-            Self::Tap => "tap",
-            Self::Forward => "forward",
-        }
+    const PLAIN: [(Self, &str); 7] = [
+        (Self::Bridge, "bridge"),
+        (Self::Vxlan, "vxlan"),
+        (Self::Tap, "tap"),
+        (Self::HostEnd, "veth"),
+        (Self::InnerEnd, "inner"),
+        (Self::Namespace, "netns"),
+        (Self::Rules, "rules"),
+    ];
+
+    /// Whether it is a bridge, which can have ports.
+    pub(crate) const fn is_bridge(self) -> bool {
+        matches!(self, Self::Bridge | Self::Shard(_))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let plain = Self::PLAIN.iter().find(|(_, name)| *name == text).map(|(role, _)| *role);
+        let numbered = |name: &str| {
+            let digits = text.strip_prefix(name)?;
+            digits.parse().ok().filter(|number: &u8| number.to_string() == digits)
+        };
+        plain
+            .or_else(|| numbered("shard").map(Self::Shard))
+            .or_else(|| numbered("uplink").map(Self::Uplink))
+            .or_else(|| numbered("downlink").map(Self::Downlink))
     }
 }
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        match self {
+            Self::Shard(n) => write!(f, "shard{n}"),
+            Self::Uplink(n) => write!(f, "uplink{n}"),
+            Self::Downlink(n) => write!(f, "downlink{n}"),
+            plain => {
+                let name = Self::PLAIN.iter().find(|(role, _)| role == plain);
+                f.write_str(name.map_or("", |(_, name)| name))
+            }
+        }
     }
 }
 
@@ -129,10 +170,11 @@ impl Tag {
         self.generation
     }
 
-    /// Whether both name the same device, whatever their generations.
-    #[must_use]
-    pub fn same_device(&self, other: &Self) -> bool {
-        (&self.owner, &self.subject, self.role) == (&other.owner, &other.subject, other.role)
+    /// The tag without its generation, which the device carries too: so that there is one of each role only, and
+    /// it is found by whoever does not know its generation.
+    pub(crate) fn identity(&self) -> String {
+        let text = self.to_string();
+        text.rsplit_once(':').map_or_else(String::new, |(identity, _)| identity.to_owned())
     }
 }
 
@@ -163,12 +205,7 @@ impl FromStr for Tag {
             ("vm", id) => Subject::Attachment(AttachmentId::new(id)?),
             _ => return Err(form()),
         };
-        let role = match next()? {
-            "bridge" => Role::Bridge,
-            "tap" => Role::Tap,
-            "forward" => Role::Forward,
-            _ => return Err(form()),
-        };
+        let role = Role::parse(next()?).ok_or_else(form)?;
         let digits = next()?;
         let generation = u64::from_str_radix(digits, 16).map_err(|_not_hex| form())?;
         // One text per tag: no leading zeros, signs or capitals, nothing after it.
@@ -202,7 +239,13 @@ pub(crate) fn birth_group(owner: &Owner) -> u32 {
     let hash = fnv1a(owner.as_str().as_bytes());
     let [a, b, c, d, ..] = hash.to_be_bytes();
     // Far from the small numbers that people use, and positive, since `ip` reads groups as signed.
-    u32::from_be_bytes([a, b, c, d]) >> 2 | 0x4000_0000
+    (u32::from_be_bytes([a, b, c, d]) >> 2 | 0x4000_0000) & !1
+}
+
+/// The link group of the devices that guests are behind which are kept to their own addresses.
+#[must_use]
+pub(crate) fn guest_group(owner: &Owner) -> u32 {
+    birth_group(owner) ^ 1
 }
 
 /// 64-bit FNV-1a: small, stable for ever, and needed only to spread short names.

@@ -33,9 +33,14 @@ pub(super) fn remove(netlink: &mut Netlink, index: u32, address: IpNet) -> Resul
     netlink.request(RouteNetlinkMessage::DelAddress(message(index, address)), 0)
 }
 
-/// All addresses, each with its device's index.
-pub(super) fn list(netlink: &mut Netlink) -> Result<Vec<(u32, LinkAddress)>, Refusal> {
-    let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+/// All addresses, or those of one device, each with its device's index.
+pub(super) fn list(
+    netlink: &mut Netlink,
+    index: Option<u32>,
+) -> Result<Vec<(u32, LinkAddress)>, Refusal> {
+    let mut message = AddressMessage::default();
+    message.header.index = index.unwrap_or_default();
+    let request = RouteNetlinkMessage::GetAddress(message);
     let messages = netlink.dump(&request)?;
     Ok(messages
         .iter()

@@ -1,34 +1,38 @@
 //! Requests about links. A link of ours is addressed by its tag, in the same message that acts on it.
 
+use super::attributes::nest;
 use super::netlink::{Netlink, Refusal};
-use crate::error::Errno;
-use crate::observed::Link;
-use crate::spec::DeviceName;
+use crate::op::{DeviceSetup, LinkSetting, VethEnd};
+use crate::spec::{DeviceName, NamespaceName, Vxlan};
 use crate::tag::{Tag, birth_group};
 use core::time::Duration;
 use macaddr::MacAddr6;
-use rtnetlink::packet_core::{DefaultNla, Emitable as _, NLM_F_CREATE, NLM_F_EXCL};
+use rtnetlink::packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{
-    LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage, Prop,
+    InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, Prop,
 };
-use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec};
+use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVxlan};
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 /// `IFLA_ALT_IFNAME`, which addresses a link outside of a property list.
-const ALT_IFNAME: u16 = 53;
+pub(super) const ALT_IFNAME: u16 = 53;
 /// `IFLA_AF_SPEC` and what is nested in it, in the form the kernel takes on change.
 const AF_SPEC: u16 = 26;
-const NESTED: u16 = 0x8000;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const INET_CONF: u16 = 1;
-const PROMOTE_SECONDARIES: u16 = 20;
-const ROUTE_LOCALNET: u16 = 26;
 const INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_MODE_NONE: u8 = 1;
 
 /// What every alias of ours starts with; the time of making follows.
-const ALIAS_MADE: &str = "hostnet: made at ";
+pub(super) const ALIAS_MADE: &str = "hostnet: made at ";
+/// What follows it on a device that leads to a namespace.
+pub(super) const ALIAS_LEADS_TO: &str = " netns ";
+
+/// What the alias of a VM's namespace's `lo` starts with; the inode number of the namespace that it was made in follows.
+pub(super) const ALIAS_OF: &str = "hostnet: of netns ";
 
 /// How a link is addressed.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +40,8 @@ pub(super) enum At<'a> {
     Index(u32),
     Name(&'a str),
     Tag(&'a Tag),
+    /// By its tag without the generation.
+    Identity(&'a str),
 }
 
 impl At<'_> {
@@ -43,46 +49,10 @@ impl At<'_> {
         match self {
             At::Index(index) => message.index(index),
             At::Name(name) => message.name(name),
-            At::Tag(tag) => message.append_extra_attribute(alternative_name(tag)),
+            At::Tag(tag) => message.append_extra_attribute(alternative_name(&tag.to_string())),
+            At::Identity(identity) => message.append_extra_attribute(alternative_name(identity)),
         }
     }
-}
-
-/// Finds one link.
-pub(super) fn find(netlink: &mut Netlink, at: At<'_>) -> Result<Option<Link>, Refusal> {
-    let message = at.message(LinkMessageBuilder::<LinkUnspec>::default()).build();
-    // The statistics are most of an answer's bytes.
-    match netlink.get(RouteNetlinkMessage::GetLink(without_statistics(message))) {
-        Ok(RouteNetlinkMessage::NewLink(message)) => Ok(Some(parse(&message))),
-        Ok(_) => Err(Refusal::Unreadable("not a link".to_owned())),
-        Err(Refusal::Kernel { errno: Errno::ENODEV, .. }) => Ok(None),
-        Err(refusal) => Err(refusal),
-    }
-}
-
-/// All links.
-pub(super) fn list(netlink: &mut Netlink) -> Result<Vec<Link>, Refusal> {
-    dump(netlink, LinkMessage::default())
-}
-
-/// The names of a bridge's ports.
-pub(super) fn ports(netlink: &mut Netlink, bridge: u32) -> Result<Vec<String>, Refusal> {
-    let mut message = LinkMessage::default();
-    // With strict checking the kernel dumps these alone.
-    message.attributes.push(LinkAttribute::Controller(bridge));
-    let links = dump(netlink, message)?.into_iter();
-    Ok(links.filter(|link| link.master == Some(bridge)).map(|link| link.name).collect())
-}
-
-fn dump(netlink: &mut Netlink, message: LinkMessage) -> Result<Vec<Link>, Refusal> {
-    let messages = netlink.dump(&RouteNetlinkMessage::GetLink(without_statistics(message)))?;
-    Ok(messages
-        .iter()
-        .filter_map(|message| match message {
-            RouteNetlinkMessage::NewLink(message) => Some(parse(message)),
-            _ => None,
-        })
-        .collect())
 }
 
 /// Makes a bridge, down, in its owner's birth group. A name that is taken is an error.
@@ -91,27 +61,88 @@ pub(super) fn create_bridge(
     index: u32,
     name: &DeviceName,
     mac: MacAddr6,
-    mtu: Option<u32>,
+    mtu: u32,
     tag: &Tag,
 ) -> Result<(), Refusal> {
-    let mut message = LinkBridge::new(name.as_str())
+    let message = LinkBridge::new(name.as_str())
         .index(index)
         .down()
         .address(mac.as_bytes().to_vec())
+        .mtu(mtu)
         .link_group(birth_group(tag.owner()));
-    if let Some(mtu) = mtu {
-        message = message.mtu(mtu);
+    netlink.request(RouteNetlinkMessage::NewLink(message.build()), NLM_F_CREATE | NLM_F_EXCL)
+}
+
+/// Makes a veth pair: `here` in the namespace of the socket, up; `there` in the one given, or here too, down.
+pub(super) fn create_veth(
+    netlink: &mut Netlink,
+    (here, here_index): (&VethEnd, u32),
+    (there, there_index): (&VethEnd, u32),
+    outside: Option<BorrowedFd<'_>>,
+    mtu: u32,
+) -> Result<(), Refusal> {
+    let peer = end(LinkMessageBuilder::<LinkUnspec>::default(), there, there_index, mtu);
+    let peer = match outside {
+        Some(netns) => peer.setns_by_fd(netns.as_raw_fd()),
+        None => peer,
+    };
+    let pair = LinkMessageBuilder::<LinkUnspec>::new_with_info_kind(InfoKind::Veth)
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(peer.build())));
+    let message = end(pair, here, here_index, mtu).up().build();
+    netlink.request(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+}
+
+fn end(
+    message: LinkMessageBuilder<LinkUnspec>,
+    end: &VethEnd,
+    index: u32,
+    mtu: u32,
+) -> LinkMessageBuilder<LinkUnspec> {
+    let message = message.name(end.name.as_str()).index(index).mtu(mtu).link_group(end.setup.group);
+    match end.mac {
+        Some(mac) => message.address(mac.as_bytes().to_vec()),
+        None => message,
     }
+}
+
+/// Makes a VXLAN device, down, in its owner's birth group.
+pub(super) fn create_vxlan(
+    netlink: &mut Netlink,
+    index: u32,
+    vxlan: &Vxlan,
+    mtu: u32,
+    tag: &Tag,
+) -> Result<(), Refusal> {
+    let message = LinkVxlan::new(vxlan.device().as_str(), vxlan.vni())
+        .port(vxlan.port().get())
+        .learning(vxlan.learns())
+        .index(index)
+        .mtu(mtu)
+        .link_group(birth_group(tag.owner()));
+    let message = match vxlan.local() {
+        IpAddr::V4(local) => message.local(local),
+        IpAddr::V6(local) => message.local6(local),
+    };
     netlink.request(RouteNetlinkMessage::NewLink(message.build()), NLM_F_CREATE | NLM_F_EXCL)
 }
 
 /// How a link of ours is set up before it is tagged.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Setup {
+pub(super) struct Setup<'a> {
     pub(super) mac: Option<MacAddr6>,
     pub(super) mtu: Option<u32>,
-    /// Whether it is a bridge, by which packets from 127.0.0.1 may leave, for forwards that are used from the host itself.
-    pub(super) bridge: bool,
+    pub(super) group: Option<u32>,
+    pub(super) settings: &'a [LinkSetting],
+    /// The namespace it leads to.
+    pub(super) leads_to: Option<&'a NamespaceName>,
+}
+
+impl Setup<'_> {
+    /// What a guest's device is set up with besides.
+    pub(super) const fn of(setup: DeviceSetup) -> Self {
+        let settings: &[_] = if setup.proxy { &[LinkSetting::ProxyArp] } else { &[] };
+        Self { mac: None, mtu: None, group: Some(setup.group), settings, leads_to: None }
+    }
 }
 
 /// Sets a new link up and notes when it was made. IPv6 autoconfiguration is turned off: on the host's side it
@@ -119,51 +150,98 @@ pub(super) struct Setup {
 pub(super) fn set_up(
     netlink: &mut Netlink,
     at: At<'_>,
-    setup: Setup,
+    setup: Setup<'_>,
     made: Duration,
 ) -> Result<(), Refusal> {
-    let message = LinkMessageBuilder::<LinkUnspec>::default()
-        .alias(format!("{ALIAS_MADE}{}", made.as_secs()))
-        .append_extra_attribute(family_settings(setup.bridge));
-    let message = at.message(message);
-    let message = match setup.mac {
-        Some(mac) => message.address(mac.as_bytes().to_vec()),
-        None => message,
-    };
-    let message = match setup.mtu {
-        Some(mtu) => message.mtu(mtu),
-        None => message,
-    };
+    let mut alias = format!("{ALIAS_MADE}{}", made.as_secs());
+    if let Some(namespace) = setup.leads_to {
+        alias.push_str(ALIAS_LEADS_TO);
+        alias.push_str(namespace.as_str());
+    }
+    let address_mode = DefaultNla::new(INET6_ADDR_GEN_MODE, vec![ADDR_GEN_MODE_NONE]);
+    let mut families = vec![nest(AF_INET6, &[address_mode])];
+    if !setup.settings.is_empty() {
+        families.push(settings(setup.settings.iter().map(|setting| (*setting, true))));
+    }
+    let mut message = LinkMessageBuilder::<LinkUnspec>::default()
+        .alias(alias)
+        .append_extra_attribute(LinkAttribute::Other(nest(AF_SPEC, &families)));
+    message = at.message(message);
+    if let Some(mac) = setup.mac {
+        message = message.address(mac.as_bytes().to_vec());
+    }
+    if let Some(mtu) = setup.mtu {
+        message = message.mtu(mtu);
+    }
+    if let Some(group) = setup.group {
+        message = message.link_group(group);
+    }
     change(netlink, message)
 }
 
-/// Tags a link. A tag that another link has is an error.
+/// Turns a setting of a link on or off.
+pub(super) fn set_setting(
+    netlink: &mut Netlink,
+    at: At<'_>,
+    setting: LinkSetting,
+    on: bool,
+) -> Result<(), Refusal> {
+    let families = nest(AF_SPEC, &[settings([(setting, on)].into_iter())]);
+    let message = LinkMessageBuilder::<LinkUnspec>::default()
+        .append_extra_attribute(LinkAttribute::Other(families));
+    change(netlink, at.message(message))
+}
+
+/// Notes on a VM's namespace's `lo` which namespace it was made in, for those that share a /run/netns.
+pub(super) fn set_home(netlink: &mut Netlink, home: u64) -> Result<(), Refusal> {
+    let message = LinkMessageBuilder::<LinkUnspec>::default().alias(format!("{ALIAS_OF}{home}"));
+    change(netlink, At::Name("lo").message(message))
+}
+
+/// Tags a link, with the generation and without. A tag that another link has is an error.
 pub(super) fn tag(netlink: &mut Netlink, at: At<'_>, tag: &Tag) -> Result<(), Refusal> {
-    let property = LinkAttribute::PropList(vec![Prop::AltIfName(tag.to_string())]);
+    let names = [tag.to_string(), tag.identity()].map(Prop::AltIfName);
+    let property = LinkAttribute::PropList(names.to_vec());
     let message = at.message(LinkMessageBuilder::<LinkUnspec>::default());
     let message = message.append_extra_attribute(property).build();
     netlink.request(RouteNetlinkMessage::NewLinkProp(message), NLM_F_CREATE | NLM_F_EXCL)
 }
 
-/// Makes a link a port of the bridge with this index, and brings it up.
-pub(super) fn attach(netlink: &mut Netlink, at: At<'_>, bridge: u32) -> Result<(), Refusal> {
-    let message = LinkMessageBuilder::<LinkUnspec>::default().controller(bridge).up();
+/// Makes a link a port of the bridge with this index, or of none with index 0.
+pub(super) fn set_master(netlink: &mut Netlink, at: At<'_>, bridge: u32) -> Result<(), Refusal> {
+    let message = LinkMessageBuilder::<LinkUnspec>::default().controller(bridge);
     change(netlink, at.message(message))
 }
 
-/// Makes a link a port of this bridge, or of none, and brings it up or down.
-pub(super) fn restore_port(
+/// Keeps a port from the bridge's other isolated ports, or does not, and brings it up or down.
+pub(super) fn set_port(
     netlink: &mut Netlink,
     at: At<'_>,
-    master: Option<u32>,
+    isolated: bool,
     state: State,
 ) -> Result<(), Refusal> {
-    let message = LinkMessageBuilder::<LinkUnspec>::default().controller(master.unwrap_or(0));
+    let message = port(at, isolated);
     let message = match state {
         State::Up => message.up(),
         State::Down => message.down(),
     };
-    change(netlink, at.message(message))
+    netlink.request(RouteNetlinkMessage::NewLink(message.build()), 0)
+}
+
+/// Keeps a port from the bridge's other isolated ports, or does not.
+pub(super) fn set_isolation(
+    netlink: &mut Netlink,
+    at: At<'_>,
+    isolated: bool,
+) -> Result<(), Refusal> {
+    netlink.request(RouteNetlinkMessage::NewLink(port(at, isolated).build()), 0)
+}
+
+fn port(at: At<'_>, isolated: bool) -> LinkMessageBuilder<LinkUnspec> {
+    let message = LinkMessageBuilder::<LinkUnspec>::default()
+        .set_port_kind(InfoPortKind::Bridge)
+        .set_port_data(InfoPortData::BridgePort(vec![InfoBridgePort::Isolated(isolated)]));
+    at.message(message)
 }
 
 pub(super) fn set_state(netlink: &mut Netlink, at: At<'_>, state: State) -> Result<(), Refusal> {
@@ -219,79 +297,28 @@ fn change<T>(netlink: &mut Netlink, message: LinkMessageBuilder<T>) -> Result<()
     netlink.request(RouteNetlinkMessage::SetLink(message.build()), 0)
 }
 
-fn without_statistics(mut message: LinkMessage) -> LinkMessage {
-    message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
-    message
+fn alternative_name(text: &str) -> LinkAttribute {
+    LinkAttribute::Other(DefaultNla::new(ALT_IFNAME, [text.as_bytes(), &[0]].concat()))
 }
 
-fn alternative_name(tag: &Tag) -> LinkAttribute {
-    let mut text = tag.to_string().into_bytes();
-    text.push(0);
-    LinkAttribute::Other(DefaultNla::new(ALT_IFNAME, text))
-}
-
-/// `IFLA_AF_SPEC` in the form of a change, which differs from the form it is read in: settings by number.
-fn family_settings(bridge: bool) -> LinkAttribute {
-    let address_mode = DefaultNla::new(INET6_ADDR_GEN_MODE, vec![ADDR_GEN_MODE_NONE]);
-    let mut families = vec![nest(AF_INET6, &[address_mode])];
-    if bridge {
-        // Without promotion the removal of one address takes the later ones of its prefix with it, strangers' included.
-        let on = |setting| DefaultNla::new(setting, 1_u32.to_ne_bytes().to_vec());
-        let settings = nest(INET_CONF, &[on(PROMOTE_SECONDARIES), on(ROUTE_LOCALNET)]);
-        families.push(nest(AF_INET, &[settings]));
-    }
-    LinkAttribute::Other(nest(AF_SPEC, &families))
-}
-
-fn nest(kind: u16, attributes: &[DefaultNla]) -> DefaultNla {
-    let mut bytes = vec![0; attributes.buffer_len()];
-    attributes.emit(&mut bytes);
-    DefaultNla::new(kind | NESTED, bytes)
-}
-
-fn parse(message: &LinkMessage) -> Link {
-    let mut link = Link {
-        index: message.header.index,
-        name: String::new(),
-        kind: String::new(),
-        mac: None,
-        mtu: 0,
-        up: message.header.flags.contains(LinkFlags::Up),
-        master: None,
-        group: 0,
-        tag: None,
-        made: None,
-        addresses: Vec::new(),
+/// The IPv4 settings of a link in the form of a change, which differs from the form they are read in: by number.
+fn settings(settings: impl Iterator<Item = (LinkSetting, bool)>) -> DefaultNla {
+    let setting = |(setting, on): (LinkSetting, bool)| {
+        DefaultNla::new(setting.number(), u32::from(on).to_ne_bytes().to_vec())
     };
-    for attribute in &message.attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => link.name.clone_from(name),
-            LinkAttribute::Address(bytes) => {
-                link.mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().map(MacAddr6::from);
-            }
-            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
-            LinkAttribute::Controller(master) => link.master = Some(*master),
-            LinkAttribute::Group(group) => link.group = *group,
-            LinkAttribute::IfAlias(alias) => link.made = made(alias),
-            LinkAttribute::PropList(properties) => {
-                link.tag = properties.iter().find_map(|property| match property {
-                    Prop::AltIfName(name) => name.parse().ok(),
-                    _ => None,
-                });
-            }
-            LinkAttribute::LinkInfo(infos) => {
-                for info in infos {
-                    if let LinkInfo::Kind(kind) = info {
-                        link.kind = kind.to_string();
-                    }
-                }
-            }
-            _ => {}
+    nest(AF_INET, &[nest(INET_CONF, &settings.map(setting).collect::<Vec<_>>())])
+}
+
+impl LinkSetting {
+    pub(super) const ALL: [Self; 3] =
+        [Self::RouteLocalnet, Self::PromoteSecondaries, Self::ProxyArp];
+
+    /// `IPV4_DEVCONF_*` of `linux/ip.h`.
+    pub(super) const fn number(self) -> u16 {
+        match self {
+            Self::ProxyArp => 3,
+            Self::PromoteSecondaries => 20,
+            Self::RouteLocalnet => 26,
         }
     }
-    link
-}
-
-fn made(alias: &str) -> Option<Duration> {
-    alias.strip_prefix(ALIAS_MADE)?.parse().ok().map(Duration::from_secs)
 }

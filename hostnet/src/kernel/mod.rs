@@ -4,15 +4,22 @@
 //! thread of a [`Host`](crate::Host), which lives in the namespace it works in.
 
 mod address;
+mod attributes;
 mod backend;
+mod create;
 mod link;
+mod links;
 mod neighbour;
 mod netlink;
 mod netns;
 mod nft;
+mod observe;
+mod qdisc;
+mod route;
 mod sandbox;
 mod sysctl;
 mod tap;
+mod visit;
 
 pub(crate) use backend::Kernel;
 pub use netns::{Netns, NetnsError};

@@ -95,6 +95,49 @@ impl Netlink {
         self.answers::<M>(|_| {}).map(|_| ())
     }
 
+    /// Sends bytes of a request that no crate has a type for, and waits until it is done.
+    pub(super) fn request_raw(
+        &mut self,
+        message_type: u16,
+        body: &[u8],
+        flags: u16,
+    ) -> Result<(), Refusal> {
+        self.start_raw(message_type, body, NLM_F_REQUEST | NLM_F_ACK | flags)?;
+        self.raw_answers(|_, _| Ok(())).map(|_| ())
+    }
+
+    /// Asks for one object with such bytes and gives those after the netlink header.
+    pub(super) fn ask_raw(&mut self, message_type: u16, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+        self.start_raw(message_type, body, NLM_F_REQUEST | NLM_F_ACK)?;
+        let mut found = None;
+        self.raw_answers(|_, body| {
+            found = Some(body.to_vec());
+            Ok(())
+        })?;
+        found.ok_or_else(|| Refusal::Unreadable("no object in the answer".to_owned()))
+    }
+
+    /// Asks for all objects with such bytes and lets each one's be read; asks again if something changed in between.
+    pub(super) fn list_raw<T>(
+        &mut self,
+        message_type: u16,
+        body: &[u8],
+        mut read: impl FnMut(&[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, Refusal> {
+        for _ in 0..DUMP_ATTEMPTS {
+            self.start_raw(message_type, body, NLM_F_REQUEST | NLM_F_DUMP)?;
+            let mut found = Vec::new();
+            let dump = self.raw_answers(|_, body| {
+                found.extend(read(body));
+                Ok(())
+            })?;
+            if dump == Dump::Whole {
+                return Ok(found);
+            }
+        }
+        Err(Refusal::Unreadable("the namespace never held still for a whole dump".to_owned()))
+    }
+
     /// Asks for one object; what is not there is an error of the kernel.
     pub(super) fn get<M>(&mut self, message: M) -> Result<M, Refusal>
     where
@@ -159,21 +202,23 @@ impl Netlink {
 
     /// Sends messages that were put together already (an nf_tables batch) and collects every answer to them.
     ///
-    /// The kernel answers each message that asks for it and each that failed; the first failure is returned.
-    pub(super) fn batch(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+    /// The kernel answers each of `asking` messages that ask for it and each that failed; the first failure is returned.
+    pub(super) fn batch(&mut self, bytes: &[u8], asking: usize) -> Result<(), Refusal> {
         self.socket.send(bytes, 0)?;
-        let mut failure = None;
-        loop {
+        let (mut failure, mut answers) = (None, 0);
+        // Where one failed there may be fewer answers, or more.
+        while failure.is_some() || answers < asking {
             let mut space = self.receive.as_mut_slice();
             match self.socket.recv(&mut space, libc::MSG_DONTWAIT) {
                 Ok(len) => {
                     for_each_message(
                         self.receive.get(..len).unwrap_or_default(),
                         |header, body| {
-                            if i32::from(header.message_type) == libc::NLMSG_ERROR
-                                && let Err(refusal) = acknowledgement(header.flags, body)
-                            {
-                                failure.get_or_insert(refusal);
+                            if i32::from(header.message_type) == libc::NLMSG_ERROR {
+                                answers += 1;
+                                if let Err(refusal) = acknowledgement(header.flags, body) {
+                                    failure.get_or_insert(refusal);
+                                }
                             }
                             Ok(())
                         },
@@ -198,6 +243,20 @@ impl Netlink {
         let sequence = self.next_sequence();
         self.send.clear();
         append(&mut self.send, message, flags, sequence);
+        self.socket.send(&self.send, 0)?;
+        Ok(())
+    }
+
+    fn start_raw(&mut self, message_type: u16, body: &[u8], flags: u16) -> Result<(), Refusal> {
+        let sequence = self.next_sequence();
+        let len = HEADER_LEN + body.len();
+        self.send.clear();
+        self.send.extend(u32::try_from(len).unwrap_or(u32::MAX).to_ne_bytes());
+        self.send.extend(message_type.to_ne_bytes());
+        self.send.extend(flags.to_ne_bytes());
+        self.send.extend(sequence.to_ne_bytes());
+        self.send.extend(0_u32.to_ne_bytes());
+        self.send.extend(body);
         self.socket.send(&self.send, 0)?;
         Ok(())
     }

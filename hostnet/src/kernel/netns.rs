@@ -1,14 +1,16 @@
 //! Network namespaces: named ones that `ip netns` sees too, and the calling thread's.
 
 use super::link::{self, At, State};
-use super::netlink::Netlink;
+use super::netlink::{Netlink, Refusal};
 use crate::error::Errno;
+use crate::spec::NamespaceName;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -16,7 +18,7 @@ use std::thread;
 /// Where `ip netns` keeps named namespaces.
 const DIRECTORY: &str = "/run/netns";
 /// The calling thread's namespace; /proc/self would be the main thread's.
-const OWN: &str = "/proc/thread-self/ns/net";
+pub(super) const OWN: &str = "/proc/thread-self/ns/net";
 
 /// Why a namespace could not be made, found, entered or removed.
 #[derive(Debug, thiserror::Error)]
@@ -95,30 +97,17 @@ impl Netns {
     /// When the name is taken, or the privileges (`CAP_SYS_ADMIN`) are missing.
     pub fn create(name: &str) -> Result<Self, NetnsError> {
         let path = path_of(name)?;
-        fs::create_dir_all(DIRECTORY).map_err(io_error(|| format!("make {DIRECTORY}")))?;
-        // A file without a namespace on it is what a crash between the two steps left.
-        if let Err(NetnsError::Missing { .. }) = Self::named(name) {
-            let _ = fs::remove_file(&path);
-        }
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path);
-        file.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => NetnsError::Exists { name: name.to_owned() },
-            _ => io_error(|| format!("make {}", path.display()))(error),
-        })?;
-        let pinned = in_thread({
-            let path = path.clone();
+        let made = in_thread({
+            let name = name.to_owned();
             move || {
-                unshare(CloneFlags::CLONE_NEWNET)?;
-                Self::bring_up_loopback().map_err(io::Error::other)?;
-                mount(Some(OWN), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
-                Ok(())
+                unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| {
+                    io_error(|| format!("make the namespace {name}"))(errno.into())
+                })?;
+                Self::bring_up_loopback()?;
+                pin(&name)
             }
         });
-        if let Err(error) = pinned {
-            // Nothing is mounted on it; left behind it would look like a namespace.
-            let _ = fs::remove_file(&path);
-            return Err(io_error(|| format!("make the network namespace `{name}`"))(error));
-        }
+        made.map_err(io_error(|| format!("make {}", path.display())))??;
         Self::named(name)
     }
 
@@ -197,10 +186,53 @@ impl AsFd for Netns {
     }
 }
 
+impl From<OwnedFd> for Netns {
+    /// Takes an open file of /proc/PID/ns/net or /run/netns for the namespace it is.
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd.into())
+    }
+}
+
+/// Gives the calling thread's namespace a name, by which it outlives the process.
+pub(super) fn pin(name: &str) -> Result<(), NetnsError> {
+    let path = path_of(name)?;
+    fs::create_dir_all(DIRECTORY).map_err(io_error(|| format!("make {DIRECTORY}")))?;
+    // A file without a namespace on it is what a crash between the two steps left.
+    if let Err(NetnsError::Missing { .. }) = Netns::named(name) {
+        let _ = fs::remove_file(&path);
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path);
+    file.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => NetnsError::Exists { name: name.to_owned() },
+        _ => io_error(|| format!("make {}", path.display()))(error),
+    })?;
+    let mounted = mount(Some(OWN), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>);
+    mounted.map_err(|errno| {
+        // Nothing is mounted on it; left behind it would look like a namespace.
+        let _ = fs::remove_file(&path);
+        io_error(|| format!("mount on {}", path.display()))(errno.into())
+    })
+}
+
+/// The named namespaces whose names could be ours.
+pub(super) fn names() -> Result<BTreeSet<NamespaceName>, Refusal> {
+    let entries = match fs::read_dir(DIRECTORY) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut names = BTreeSet::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        names.extend(name.to_str().and_then(|name| NamespaceName::new(name).ok()));
+    }
+    Ok(names)
+}
+
 /// Runs something that changes its thread's namespace on a thread that ends with it.
-fn in_thread(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+fn in_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let thread = thread::Builder::new().name("hostnet-netns".to_owned()).spawn(work)?;
-    thread.join().unwrap_or_else(|_panicked| Err(io::Error::other("the thread panicked")))
+    thread.join().map_err(|_panicked| io::Error::other("the thread panicked"))
 }
 
 fn path_of(name: &str) -> Result<PathBuf, NetnsError> {

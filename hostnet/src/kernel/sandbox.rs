@@ -101,11 +101,14 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// Moves the calling thread, and the threads it starts from now on, into a fresh network namespace.
+    /// Moves the calling thread, and the threads it starts from now on, into a fresh network namespace, with an empty
+    /// /run/netns of its own.
     ///
     /// # Errors
     /// When the kernel's limit on namespaces is reached.
     pub fn fresh_netns(&self) -> Result<(), SandboxError> {
+        unshare(CloneFlags::CLONE_NEWNS).map_err(refusal)?;
+        hide_named_namespaces()?;
         Ok(Netns::unshare_thread()?)
     }
 

@@ -4,7 +4,7 @@ use super::netlink::Refusal;
 use crate::spec::Family;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 
 /// Which versions of IP the namespace forwards packets of.
 pub(super) fn forwarding() -> Result<BTreeSet<Family>, Refusal> {
@@ -28,6 +28,25 @@ pub(super) fn enable_forwarding(family: Family) -> Result<(), Refusal> {
         keep_router_advertisements()?;
     }
     Ok(fs::write(path(family), "1")?)
+}
+
+/// Lets a device answer for the IPv6 addresses that it is told to. `is_its_name` is asked once the setting is at hand: the
+/// name may have become another device's meanwhile.
+pub(super) fn enable_proxy_ndp(
+    name: &str,
+    is_its_name: impl FnOnce() -> Result<bool, Refusal>,
+) -> Result<(), Refusal> {
+    let path = format!("/proc/sys/net/ipv6/conf/{name}/proxy_ndp");
+    let mut setting = match fs::OpenOptions::new().write(true).open(path) {
+        Ok(setting) => setting,
+        // A kernel without IPv6.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if is_its_name()? {
+        setting.write_all(b"1")?;
+    }
+    Ok(())
 }
 
 const fn path(family: Family) -> &'static str {

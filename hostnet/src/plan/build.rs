@@ -1,20 +1,18 @@
-use super::elements::{self, Wanted};
+use super::elements;
 use super::error::PlanError;
+use super::wanted::{self, bridge_tag, port_tag};
 use super::{Plan, PlanKind, check};
-use crate::firewall::{Element, TableName};
+use crate::firewall::TableName;
 use crate::observed::{Coverage, Link, LinkAddress, Observed, Table};
-use crate::op::{LinkChange, Op, PortState};
-use crate::spec::{Attachment, Desired, DeviceName, Family, Forward, Network, Owner, Peering};
-use crate::tag::{Role, Subject, Tag};
+use crate::op::{LinkChange, LinkSetting, NeighbourEntry, Op, Route, Rules};
+use crate::spec::{Desired, DeviceName, Owner};
+use crate::tag::{Subject, Tag};
+use ipnet::IpNet;
 use macaddr::MacAddr6;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
 
 /// The most ports one bridge can have (`BR_MAX_PORTS` is 1,024 and port number 0 is not used).
 const MAX_PORTS: usize = 1023;
-
-/// The MTU that bridges and TAPs are born with.
-const DEFAULT_MTU: u32 = 1500;
 
 /// What is to be done so that everything `desired` names is there, in order.
 ///
@@ -22,7 +20,7 @@ const DEFAULT_MTU: u32 = 1500;
 /// remove, see [`teardown`](super::teardown) and [`garbage`](super::garbage). If all is there the plan is empty.
 ///
 /// # Errors
-/// When a foreign device, table or forward is in the way. It is named and nothing is planned.
+/// When a foreign device, namespace, table or forward is in the way. It is named and nothing is planned.
 pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, PlanError> {
     if desired.owner() != &observed.owner {
         return Err(PlanError::OtherOwner {
@@ -30,71 +28,63 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, PlanError> {
             observed: observed.owner.clone(),
         });
     }
+    match &observed.coverage {
+        Coverage::Everything => {}
+        Coverage::Wish(seen) if desired.subjects().is_subset(seen) => {}
+        _ => return Err(PlanError::NotObserved),
+    }
     check::generations(desired, observed)?;
     let table = TableName::new(desired.owner().clone());
-    let changes = elements::reconcile(&table, &wanted_elements(desired), observed)?;
-    let mut builder = Builder::new(desired, observed, changes.additions);
-    builder.check_ports()?;
-    builder.table(table)?;
+    let changes = elements::reconcile(&table, &wanted::elements(desired), observed)?;
+    let mut builder = Builder::new(desired.owner(), observed, changes.additions);
+    builder.check_ports(desired)?;
+    if desired.networks().next().is_some() {
+        builder.table(&table, Rules::Host)?;
+    }
+    for family in wanted::forwarding(desired).difference(&observed.forwarding) {
+        builder.ops.push(Op::EnableForwarding { family: *family });
+    }
     builder.ops.extend(changes.removals);
     for network in desired.networks() {
         builder.network(network)?;
     }
     for attachment in desired.attachments() {
-        builder.attachment(attachment)?;
+        if let Some(network) = desired.network(attachment.network()) {
+            builder.attachment(attachment, network)?;
+        }
     }
     check::prefixes(desired, observed)?;
     Ok(Plan { kind: PlanKind::Build, ops: builder.ops })
 }
 
-/// The elements that everything `desired` names is to have.
-fn wanted_elements(desired: &Desired) -> Vec<Wanted> {
-    let owner = desired.owner();
-    let of_network = |network: &Network| {
-        let mut elements: BTreeSet<_> = network.prefixes().map(Element::Network).collect();
-        if network.masquerades() {
-            elements.extend(network.prefixes().map(Element::Masquerade));
-        }
-        // A network reaches itself, which has to be said where br_netfilter shows bridged frames to IP rules.
-        elements.extend(network.prefixes().map(|own| Element::Allowed { from: own, to: own }));
-        // Each network keeps what it may reach, so that it goes with the network.
-        elements.extend(desired.peerings().flat_map(|peering| reaches(desired, network, peering)));
-        Wanted { tag: network_tag(owner, network.name()), elements }
-    };
-    let of_attachment = |attachment: &Attachment| {
-        let elements = attachment.forwards().iter().flat_map(|forward| {
-            let Forward { protocol, host_port, guest_port } = *forward;
-            attachment.addresses().map(move |address| {
-                let to = SocketAddr::new(address, guest_port.get());
-                Element::Forward { protocol, host_port, to }
-            })
-        });
-        Wanted {
-            tag: attachment_tag(owner, attachment, Role::Forward),
-            elements: elements.collect(),
-        }
-    };
-    desired.networks().map(of_network).chain(desired.attachments().map(of_attachment)).collect()
-}
-
-struct Builder<'a> {
-    desired: &'a Desired,
-    observed: &'a Observed,
-    by_tag: HashMap<&'a Tag, &'a Link>,
+/// A plan in the making, for one namespace.
+pub(super) struct Builder<'a> {
+    pub(super) owner: &'a Owner,
+    pub(super) observed: &'a Observed,
+    pub(super) by_tag: HashMap<&'a Tag, &'a Link>,
     by_name: HashMap<&'a str, &'a Link>,
     /// The elements that are still to be added, by whom they are for.
     additions: HashMap<Subject, Vec<Op>>,
-    ops: Vec<Op>,
+    pub(super) ops: Vec<Op>,
+}
+
+/// What a device is to have, whatever it is.
+pub(super) struct Properties<'a> {
+    pub(super) name: &'a DeviceName,
+    pub(super) mac: Option<MacAddr6>,
+    pub(super) mtu: u32,
+    pub(super) group: u32,
+    pub(super) settings: &'static [LinkSetting],
 }
 
 impl<'a> Builder<'a> {
-    fn new(
-        desired: &'a Desired,
+    pub(super) fn new(
+        owner: &'a Owner,
         observed: &'a Observed,
         additions: HashMap<Subject, Vec<Op>>,
     ) -> Self {
         Self {
-            desired,
+            owner,
             observed,
             by_tag: observed.our_links().map(|(link, tag)| (tag, link)).collect(),
             by_name: observed.links.iter().map(|link| (link.name.as_str(), link)).collect(),
@@ -104,121 +94,63 @@ impl<'a> Builder<'a> {
     }
 
     /// Refuses the 1,024th port before the kernel does, as far as all ports were looked at.
-    fn check_ports(&self) -> Result<(), PlanError> {
+    fn check_ports(&self, desired: &Desired) -> Result<(), PlanError> {
         if self.observed.coverage != Coverage::Everything {
             return Ok(());
         }
-        let mut new: BTreeMap<_, usize> = BTreeMap::new();
-        for attachment in self.desired.attachments() {
-            let tag = attachment_tag(self.desired.owner(), attachment, Role::Tap);
-            let attached = self.by_tag.get(&tag).is_some_and(|link| link.master.is_some());
-            *new.entry(attachment.network()).or_default() += usize::from(!attached);
-        }
-        for (name, new) in new {
-            let tag = network_tag(self.desired.owner(), name);
-            let index = self.by_tag.get(&tag).map(|bridge| bridge.index);
-            let present =
-                self.observed.links.iter().filter(|l| l.master.is_some() && l.master == index);
-            let ports = present.count() + new;
-            if ports > MAX_PORTS && new > 0 {
-                return Err(PlanError::BridgeFull { network: name.clone(), ports });
+        for network in desired.networks() {
+            let tags: Vec<_> = (0..network.bridges().count())
+                .map(|number| bridge_tag(self.owner, network.name(), number))
+                .collect();
+            let index = |tag| self.by_tag.get(tag).map(|bridge| bridge.index);
+            let bridges: Vec<Option<u32>> = tags.iter().map(index).collect();
+            let on_one = |link: &Link| link.master.is_some() && bridges.contains(&link.master);
+            let mut new: BTreeMap<usize, usize> = BTreeMap::new();
+            for attachment in desired.attachments().filter(|a| a.network() == network.name()) {
+                let port = self.by_tag.get(&port_tag(self.owner, attachment));
+                if !port.is_some_and(|link| on_one(link)) {
+                    *new.entry(network.bridge_of(attachment.id())).or_default() += 1;
+                }
             }
-        }
-        Ok(())
-    }
-
-    fn table(&mut self, table: TableName) -> Result<(), PlanError> {
-        match self.observed.table {
-            Table::Ours(_) => {}
-            Table::Foreign => {
-                return Err(PlanError::ForeignTable { table });
-            }
-            Table::Absent => {
-                if self.desired.networks().next().is_some() {
-                    self.ops.push(Op::CreateTable { table });
+            for (number, new) in new {
+                let index = bridges.get(number).copied().flatten();
+                let present = self.observed.links.iter().filter(|l| l.master.is_some());
+                // A first bridge has ports for the others too, and one for VXLAN.
+                let own = match (number, index) {
+                    (_, Some(_)) => 0,
+                    (0, None) => network.shards().len() + usize::from(network.vxlan().is_some()),
+                    (_, None) => 1,
+                };
+                let ports = present.filter(|l| l.master == index).count() + new + own;
+                if ports > MAX_PORTS {
+                    return Err(PlanError::BridgeFull { network: network.name().clone(), ports });
                 }
             }
         }
-        // Packets cross the host on their way out of a network, and in through a forward.
-        let leaving = self.desired.networks().filter(|network| network.masquerades());
-        let leaving = leaving.flat_map(Network::prefixes).map(|prefix| prefix.addr());
-        let reached = self.desired.attachments().filter(|guest| !guest.forwards().is_empty());
-        let reached = reached.flat_map(Attachment::addresses);
-        let families: BTreeSet<Family> = leaving
-            .chain(reached)
-            .map(|address| if address.is_ipv4() { Family::V4 } else { Family::V6 })
-            .collect();
-        for family in families.difference(&self.observed.forwarding) {
-            self.ops.push(Op::EnableForwarding { family: *family });
-        }
         Ok(())
     }
 
-    fn network(&mut self, network: &'a Network) -> Result<(), PlanError> {
-        let tag = network_tag(self.desired.owner(), network.name());
-        let bridge = self.device(&tag, network.bridge(), "bridge")?;
-        match bridge {
-            Some(link) => {
-                self.mend(&tag, link, network.bridge(), network.mac(), network.mtu());
-                if !link.up {
-                    self.set(&tag, LinkChange::Up);
+    /// Makes our table be there with all its rules.
+    pub(super) fn table(&mut self, table: &TableName, rules: Rules) -> Result<(), PlanError> {
+        let table = table.clone();
+        match &self.observed.table {
+            Table::Foreign => return Err(PlanError::ForeignTable { table }),
+            Table::Absent => self.ops.push(Op::CreateTable { table, rules }),
+            Table::Ours { marks, .. } => {
+                let wanted = match &rules {
+                    Rules::Host => TableName::marks(),
+                    Rules::Gate(gate) => gate.marks(),
+                };
+                if *marks != wanted {
+                    self.ops.push(Op::RepairTable { table, rules });
                 }
             }
-            None => self.ops.push(Op::CreateBridge {
-                name: network.bridge().clone(),
-                mac: network.mac(),
-                mtu: network.mtu(),
-                tag: tag.clone(),
-            }),
         }
-        self.add_elements(tag.subject());
-        let present = bridge.map(|link| link.addresses.as_slice()).unwrap_or_default();
-        // What goes goes first: an address whose prefix length changes is another to us and the same to the kernel. An
-        // address that somebody else gave our bridge is none of our business.
-        for LinkAddress { address, ours } in present {
-            if *ours && !network.addresses().any(|wanted| wanted == *address) {
-                self.ops.push(Op::RemoveAddress { tag: tag.clone(), address: *address });
-            }
-        }
-        for address in network.addresses() {
-            if !present.iter().any(|present| present.address == address) {
-                self.ops.push(Op::AddAddress { tag: tag.clone(), address });
-            }
-        }
-        Ok(())
-    }
-
-    fn attachment(&mut self, attachment: &'a Attachment) -> Result<(), PlanError> {
-        let owner = self.desired.owner();
-        let tag = attachment_tag(owner, attachment, Role::Tap);
-        let bridge = network_tag(owner, attachment.network());
-        let mtu = self.desired.network(attachment.network()).and_then(Network::mtu);
-        let tap = self.device(&tag, attachment.tap_name(), "tun")?;
-        let bridge_index = self.by_tag.get(&bridge).map(|link| link.index);
-        if let Some(link) = tap {
-            self.mend(&tag, link, attachment.tap_name(), attachment.host_mac(), mtu);
-            if link.master.is_none() || link.master != bridge_index {
-                let was = PortState { master: link.master, up: link.up };
-                self.ops.push(Op::AttachPort { port: tag, bridge, was });
-            } else if !link.up {
-                self.set(&tag, LinkChange::Up);
-            }
-        } else {
-            self.ops.push(Op::CreateTap {
-                name: attachment.tap_name().clone(),
-                mac: attachment.host_mac(),
-                mtu,
-                options: attachment.tap_options(),
-                tag: tag.clone(),
-            });
-            self.ops.push(Op::AttachPort { port: tag, bridge, was: PortState::default() });
-        }
-        self.add_elements(&Subject::Attachment(attachment.id().clone()));
         Ok(())
     }
 
     /// Finds the device with this tag, or the half-made one with its name, or makes sure that the name is free.
-    fn device(
+    pub(super) fn device(
         &mut self,
         tag: &Tag,
         name: &DeviceName,
@@ -226,30 +158,23 @@ impl<'a> Builder<'a> {
     ) -> Result<Option<&'a Link>, PlanError> {
         let subject = || tag.subject().clone();
         let named = self.by_name.get(name.as_str()).copied();
+        let taken = |by: &Link| PlanError::NameTaken {
+            subject: subject(),
+            name: name.clone(),
+            by: by.describe(),
+        };
         let link = match (self.by_tag.get(tag).copied(), named) {
-            (Some(link), Some(other)) if link.index != other.index => {
-                return Err(PlanError::NameTaken {
-                    subject: subject(),
-                    name: name.clone(),
-                    by: other.describe(),
-                });
-            }
+            (Some(link), Some(other)) if link.index != other.index => return Err(taken(other)),
             (Some(link), _) => link,
             (None, None) => return Ok(None),
-            (None, Some(half)) if half.is_half_made(tag.owner(), kind) => {
+            (None, Some(half)) if half.is_half_made(tag.owner()) && half.kind == kind => {
                 // Nobody knows how far its making got: it is made anew.
                 let (name, index) = (half.name.clone(), half.index);
                 let owner = tag.owner().clone();
                 self.ops.push(Op::DeleteHalfMade { name, index, owner });
                 return Ok(None);
             }
-            (None, Some(other)) => {
-                return Err(PlanError::NameTaken {
-                    subject: subject(),
-                    name: name.clone(),
-                    by: other.describe(),
-                });
-            }
+            (None, Some(other)) => return Err(taken(other)),
         };
         if link.kind != kind {
             let found = link.kind.clone();
@@ -263,52 +188,91 @@ impl<'a> Builder<'a> {
         Ok(Some(link))
     }
 
-    /// Puts name, MAC and MTU right where somebody changed them.
-    fn mend(&mut self, tag: &Tag, link: &Link, name: &DeviceName, mac: MacAddr6, mtu: Option<u32>) {
-        if link.name != name.as_str() {
-            self.set(tag, LinkChange::Name { from: link.name.clone(), to: name.to_string() });
+    /// Puts right what somebody changed, or what the wish now says otherwise.
+    pub(super) fn mend(&mut self, tag: &Tag, link: &Link, wanted: &Properties<'_>) {
+        if link.name != wanted.name.as_str() {
+            let (from, to) = (link.name.clone(), wanted.name.to_string());
+            self.set(tag, LinkChange::Name { from, to });
         }
-        if let Some(from) = link.mac.filter(|from| *from != mac) {
-            self.set(tag, LinkChange::Mac { from, to: mac });
+        if let (Some(from), Some(to)) = (link.mac, wanted.mac)
+            && from != to
+        {
+            self.set(tag, LinkChange::Mac { from, to });
         }
-        let to = mtu.unwrap_or(DEFAULT_MTU);
-        if to != link.mtu {
-            self.set(tag, LinkChange::Mtu { from: link.mtu, to });
+        if link.mtu != wanted.mtu {
+            self.set(tag, LinkChange::Mtu { from: link.mtu, to: wanted.mtu });
+        }
+        if link.group != wanted.group {
+            self.set(tag, LinkChange::Group { from: link.group, to: wanted.group });
+        }
+        for setting in wanted.settings {
+            if !link.settings.contains(setting) {
+                let device = wanted.name.to_string();
+                self.set(
+                    tag,
+                    LinkChange::Setting { device, setting: *setting, from: false, to: true },
+                );
+            }
         }
     }
 
-    fn add_elements(&mut self, subject: &Subject) {
+    pub(super) fn up(&mut self, tag: &Tag, link: Option<&Link>) {
+        if !link.is_some_and(|link| link.up) {
+            self.set(tag, LinkChange::Up);
+        }
+    }
+
+    /// Makes our addresses of a device be these.
+    pub(super) fn addresses(&mut self, tag: &Tag, link: Option<&Link>, wanted: &[IpNet]) {
+        let present = link.map(|link| link.addresses.as_slice()).unwrap_or_default();
+        // What goes goes first: an address whose prefix length changes is another to us and the same to the kernel. An
+        // address that somebody else gave our device is none of our business.
+        for LinkAddress { address, ours } in present {
+            if *ours && !wanted.contains(address) {
+                self.ops.push(Op::RemoveAddress { tag: tag.clone(), address: *address });
+            }
+        }
+        for address in wanted {
+            if !present.iter().any(|present| present.address == *address) {
+                self.ops.push(Op::AddAddress { tag: tag.clone(), address: *address });
+            }
+        }
+    }
+
+    /// Makes our routes to a device be these.
+    pub(super) fn routes(&mut self, tag: &Tag, link: Option<&Link>, wanted: &[Route]) {
+        let present = link.map(|link| link.routes.as_slice()).unwrap_or_default();
+        for route in present.iter().filter(|route| !wanted.contains(route)) {
+            self.ops.push(Op::RemoveRoute { tag: tag.clone(), route: *route });
+        }
+        for route in wanted.iter().filter(|route| !present.contains(route)) {
+            self.ops.push(Op::AddRoute { tag: tag.clone(), route: *route });
+        }
+    }
+
+    /// Makes our permanent neighbours of a device be these.
+    pub(super) fn neighbours(&mut self, tag: &Tag, link: Option<&Link>, wanted: &[NeighbourEntry]) {
+        let present = link.map(|link| link.neighbours.as_slice()).unwrap_or_default();
+        for entry in present.iter().filter(|entry| !wanted.contains(entry)) {
+            self.ops.push(Op::RemoveNeighbour { tag: tag.clone(), entry: *entry });
+        }
+        for entry in wanted.iter().filter(|entry| !present.contains(entry)) {
+            self.ops.push(Op::AddNeighbour { tag: tag.clone(), entry: *entry });
+        }
+    }
+
+    pub(super) fn add_elements(&mut self, subject: &Subject) {
         self.ops.extend(self.additions.remove(subject).unwrap_or_default());
     }
 
-    fn set(&mut self, tag: &Tag, change: LinkChange) {
+    pub(super) fn set(&mut self, tag: &Tag, change: LinkChange) {
         self.ops.push(Op::SetLink { tag: tag.clone(), change });
     }
-}
 
-/// What a network may reach by a peering, if it is one of the two.
-fn reaches(desired: &Desired, network: &Network, peering: &Peering) -> Vec<Element> {
-    let (other, exposed) = if peering.first() == network.name() {
-        (peering.second(), peering.second_exposes())
-    } else if peering.second() == network.name() {
-        (peering.first(), peering.first_exposes())
-    } else {
-        return Vec::new();
-    };
-    let all: Vec<_> = desired.network(other).map(|o| o.prefixes().collect()).unwrap_or_default();
-    let exposed = if exposed.is_empty() { all.as_slice() } else { exposed };
-    let pairs = network.prefixes().flat_map(|from| exposed.iter().map(move |to| (from, *to)));
-    pairs
-        .filter(|(from, to)| from.addr().is_ipv4() == to.addr().is_ipv4())
-        .map(|(from, to)| Element::Allowed { from, to })
-        .collect()
-}
-
-pub(crate) fn network_tag(owner: &Owner, name: &crate::NetworkName) -> Tag {
-    Tag::new(owner.clone(), Subject::Network(name.clone()), Role::Bridge, 0)
-}
-
-pub(crate) fn attachment_tag(owner: &Owner, attachment: &Attachment, role: Role) -> Tag {
-    let subject = Subject::Attachment(attachment.id().clone());
-    Tag::new(owner.clone(), subject, role, attachment.generation())
+    /// The indexes of those of a network's bridges that are there.
+    pub(super) fn bridge_indexes(&self, network: &crate::Network) -> BTreeSet<u32> {
+        let tags = (0..network.bridges().count())
+            .map(|number| bridge_tag(self.owner, network.name(), number));
+        tags.filter_map(|tag| self.by_tag.get(&tag).map(|link| link.index)).collect()
+    }
 }

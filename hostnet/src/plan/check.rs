@@ -1,7 +1,7 @@
 //! What makes a wish impossible, whatever the steps would be.
 
-use super::build::network_tag;
 use super::error::PlanError;
+use super::wanted::bridge_tag;
 use crate::observed::Observed;
 use crate::spec::Desired;
 use crate::tag::{Subject, Tag};
@@ -16,7 +16,9 @@ pub(super) fn generations(desired: &Desired, observed: &Observed) -> Result<(), 
         .collect();
     let tagged = observed.our_links().map(|(_, tag)| tag);
     let elements = observed.table.elements().filter_map(|(_, tag)| tag);
-    for tag in tagged.chain(elements).filter(|tag| *tag.owner() == observed.owner) {
+    let namespaces = observed.namespaces.iter().filter_map(|namespace| namespace.tag.as_ref());
+    for tag in tagged.chain(elements).chain(namespaces).filter(|tag| *tag.owner() == observed.owner)
+    {
         let (subject, found) = (tag.subject(), tag.generation());
         if let Some(&wanted) = wanted.get(subject).filter(|wanted| **wanted != found) {
             let subject = subject.clone();
@@ -30,12 +32,12 @@ pub(super) fn generations(desired: &Desired, observed: &Observed) -> Result<(), 
 pub(super) fn prefixes(desired: &Desired, observed: &Observed) -> Result<(), PlanError> {
     // Another bridge of the same wish may be on its way out of the prefix.
     let wished: HashSet<Tag> =
-        desired.networks().map(|n| network_tag(desired.owner(), n.name())).collect();
+        desired.networks().map(|n| bridge_tag(desired.owner(), n.name(), 0)).collect();
     let others = observed
         .links
         .iter()
         .filter(|link| !link.tag.as_ref().is_some_and(|tag| wished.contains(tag)))
-        .filter(|link| !link.is_half_made(desired.owner(), "bridge"))
+        .filter(|link| !link.is_half_made(desired.owner()))
         .flat_map(|link| link.addresses.iter().map(move |a| (link, a.address)))
         // Every device has link-local addresses, and lo's are the host's alone.
         .filter(|(_, address)| !address.addr().is_loopback() && !is_link_local(*address));

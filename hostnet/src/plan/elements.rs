@@ -1,15 +1,10 @@
 use super::PlanError;
+use super::wanted::Wanted;
 use crate::firewall::{Element, TableName};
 use crate::observed::Observed;
 use crate::op::Op;
 use crate::tag::{Subject, Tag};
-use std::collections::{BTreeSet, HashMap, HashSet};
-
-/// The elements that one subject is to have, and no others.
-pub(super) struct Wanted {
-    pub(super) tag: Tag,
-    pub(super) elements: BTreeSet<Element>,
-}
+use std::collections::{HashMap, HashSet};
 
 /// The steps that make the elements of some subjects as they are wanted.
 pub(super) struct Changes {

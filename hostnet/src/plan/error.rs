@@ -1,5 +1,5 @@
 use crate::firewall::{Element, TableName};
-use crate::spec::{DeviceName, NetworkName, Owner};
+use crate::spec::{DeviceName, NamespaceName, NetworkName, Owner};
 use crate::tag::{Subject, Tag};
 use ipnet::IpNet;
 
@@ -41,6 +41,44 @@ pub enum PlanError {
         /// The kind it should have.
         wanted: &'static str,
     },
+    /// Not all that the wish names was looked at.
+    #[error("the observation does not cover what is wanted; observe everything, or for this wish")]
+    NotObserved,
+    /// What a device was made with has to be another now.
+    #[error("{subject}: {what} cannot be changed on `{device}`; remove it first")]
+    Unchangeable {
+        /// Whose device it is.
+        subject: Subject,
+        /// The device.
+        device: String,
+        /// What cannot be changed.
+        what: &'static str,
+    },
+    /// A network namespace of that name is there that is not this attachment's.
+    #[error(
+        "{subject} wants the network namespace `{name}`, which is {by}'s; it is left alone: choose another name"
+    )]
+    NamespaceTaken {
+        /// Who wants it.
+        subject: Subject,
+        /// The name.
+        name: NamespaceName,
+        /// Whose it is.
+        by: String,
+    },
+    /// The attachment's namespace has lost its name, but is there still.
+    #[error(
+        "{subject}: the network namespace `{name}` is gone from /run/netns, but `{device}` still leads to it; \
+         stop what runs in there and remove the attachment first"
+    )]
+    NamespaceLost {
+        /// Whose it is.
+        subject: Subject,
+        /// The name it had.
+        name: NamespaceName,
+        /// What leads to it.
+        device: DeviceName,
+    },
     /// Something of an earlier or later making of the same attachment is there.
     #[error(
         "{subject} is there in generation {found}, wanted is {wanted}; tear the other one down first"
@@ -79,7 +117,7 @@ pub enum PlanError {
     },
     /// More ports than a bridge can have.
     #[error(
-        "network `{network}` would have {ports} ports on one bridge, at most 1023 fit; use a second network"
+        "network `{network}` would have {ports} ports on one bridge, at most 1023 fit; add a shard, or make it a routed network"
     )]
     BridgeFull {
         /// The network.
@@ -88,9 +126,7 @@ pub enum PlanError {
         ports: usize,
     },
     /// A table that has our name but not our mark.
-    #[error(
-        "the table `inet {table}` was not made here, or by another version; remove it or choose another owner"
-    )]
+    #[error("the table `inet {table}` was not made here; remove it or choose another owner")]
     ForeignTable {
         /// The table.
         table: TableName,

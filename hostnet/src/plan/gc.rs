@@ -1,7 +1,8 @@
 use super::{Plan, TeardownError, teardown};
 use crate::observed::{Coverage, Observed};
 use crate::op::Op;
-use crate::tag::Subject;
+use crate::spec::NamespaceName;
+use crate::tag::{Subject, Tag};
 use core::time::Duration;
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ pub struct Garbage {
     pub young: Vec<Orphan>,
     /// Alive, and there.
     pub live: BTreeSet<Subject>,
-    /// Bridges of this owner's whose making was cut short before they had their tag. They are nobody's yet.
+    /// Devices of this owner's whose making was cut short before they had their tag. They are nobody's yet.
     pub half_made: Vec<String>,
 }
 
@@ -25,8 +26,10 @@ pub struct Garbage {
 pub struct Orphan {
     /// What it is.
     pub subject: Subject,
-    /// The names of its devices.
+    /// The names of its devices, those in its namespace included.
     pub devices: Vec<String>,
+    /// The names of its namespaces.
+    pub namespaces: Vec<NamespaceName>,
     /// How many elements it has in our table.
     pub elements: usize,
     /// How long ago its youngest device was made, if its devices say so.
@@ -64,7 +67,9 @@ pub fn garbage(
         // Devices come before elements and go after them, so elements alone are not in the making.
         let old = match orphan.age {
             Some(age) => age >= minimum_age,
-            None => orphan.devices.is_empty() || minimum_age.is_zero(),
+            None => {
+                orphan.devices.is_empty() && orphan.namespaces.is_empty() || minimum_age.is_zero()
+            }
         };
         let list = if old { &mut report.orphans } else { &mut report.young };
         list.push(orphan);
@@ -90,25 +95,25 @@ impl Garbage {
 }
 
 fn describe(observed: &Observed, subject: Subject, now: Duration) -> Orphan {
-    let links: Vec<_> = observed
-        .our_links()
-        .filter(|(_, tag)| *tag.subject() == subject)
-        .map(|(link, _)| link)
+    let is_its = |tag: &Tag| *tag.owner() == observed.owner && *tag.subject() == subject;
+    let mut links: Vec<_> =
+        observed.our_links().filter(|(_, tag)| is_its(tag)).map(|(link, _)| link).collect();
+    let namespaces: Vec<_> = observed
+        .namespaces
+        .iter()
+        .filter(|namespace| namespace.tag.as_ref().is_some_and(is_its))
         .collect();
+    let inside = namespaces.iter().filter_map(|namespace| namespace.inside.as_deref());
+    links.extend(inside.flat_map(|inside| inside.our_links().map(|(link, _)| link)));
     let youngest = links
         .iter()
         .map(|link| link.made)
         .try_fold(Duration::ZERO, |latest, made| made.map(|made| latest.max(made)));
-    let elements = observed
-        .table
-        .elements()
-        .filter(|(_, tag)| {
-            tag.is_some_and(|t| *t.owner() == observed.owner && *t.subject() == subject)
-        })
-        .count();
+    let elements = observed.table.elements().filter(|(_, tag)| tag.is_some_and(is_its)).count();
     Orphan {
         age: youngest.filter(|_| !links.is_empty()).map(|made| now.saturating_sub(made)),
         devices: links.iter().map(|link| link.name.clone()).collect(),
+        namespaces: namespaces.iter().map(|namespace| namespace.name.clone()).collect(),
         elements,
         subject,
     }

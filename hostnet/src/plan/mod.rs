@@ -1,16 +1,19 @@
 //! From what is wanted and what is there to what is to be done: pure functions over data.
 
+mod attachment;
 mod build;
 mod check;
 mod elements;
 mod error;
 mod gc;
+mod network;
 mod remove;
+pub(crate) mod wanted;
 
 pub use build::plan;
-pub(crate) use build::{attachment_tag, network_tag};
 pub use error::PlanError;
 pub use gc::{Garbage, Orphan, garbage};
+pub(crate) use remove::teardown_among;
 pub use remove::{TeardownError, teardown};
 
 use crate::op::Op;
@@ -18,7 +21,7 @@ use core::fmt;
 
 /// Steps in the order they are to be carried out, as data.
 ///
-/// `Display` prints one command a line, as `ip`, `nft` and `sysctl` would be told to do the same.
+/// `Display` prints them as the commands that do the same, for a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[must_use = "a plan does nothing until it is applied"]

@@ -2,7 +2,7 @@ use super::{Plan, PlanKind};
 use crate::firewall::{Element, TableName};
 use crate::observed::{Coverage, Observed, Table};
 use crate::op::Op;
-use crate::tag::{Role, Subject, Tag};
+use crate::tag::{Subject, Tag};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TeardownError {
-    /// Only some devices were looked at, so what hangs on what is not known.
-    #[error("only a part of the namespace was looked at; observe everything first")]
+    /// Not all that belongs to the subjects was looked at, so what hangs on what is not known.
+    #[error("only a part of what is to go was looked at; observe everything first")]
     Partial,
     /// A bridge that still has ports which are not torn down with it.
     #[error("{network} still has {} on its bridge ({}); tear down or move them first", count(ports), ports.join(", "))]
@@ -23,8 +23,8 @@ pub enum TeardownError {
     },
 }
 
-/// What is to be done so that nothing of these subjects is left, in order: forwards, devices, other elements, and
-/// at last our table if nothing else is in it.
+/// What is to be done so that nothing of these subjects is left, in order: forwards, namespaces, devices, other elements,
+/// and at last our table if nothing else is in it.
 ///
 /// Every step stands alone, takes "not there" for success, and goes by the tags that were observed: what does not
 /// carry a tag of this owner is not in the plan, whatever it is called. What is not there is not in the plan either.
@@ -32,11 +32,22 @@ pub enum TeardownError {
 /// # Errors
 /// When a bridge has ports that are not torn down with it, foreign ones included, or not everything was looked at.
 pub fn teardown(subjects: &BTreeSet<Subject>, observed: &Observed) -> Result<Plan, TeardownError> {
+    teardown_among(subjects, subjects, observed)
+}
+
+/// The same, where the devices of `going`, which `subjects` are among, are being removed at the same time.
+pub(crate) fn teardown_among(
+    subjects: &BTreeSet<Subject>,
+    going: &BTreeSet<Subject>,
+    observed: &Observed,
+) -> Result<Plan, TeardownError> {
     let chosen = |tag: &&Tag| tag.owner() == &observed.owner && subjects.contains(tag.subject());
-    if observed.coverage != Coverage::Everything {
-        return Err(TeardownError::Partial);
+    match &observed.coverage {
+        Coverage::Everything => {}
+        Coverage::Subjects(seen) if subjects.is_subset(seen) => {}
+        _ => return Err(TeardownError::Partial),
     }
-    check_ports(subjects, observed)?;
+    check_ports(subjects, going, observed)?;
 
     let table = TableName::new(observed.owner.clone());
     let elements: Vec<_> = observed.table.elements().collect();
@@ -62,29 +73,43 @@ pub fn teardown(subjects: &BTreeSet<Subject>, observed: &Observed) -> Result<Pla
             tag: tag.clone(),
         })
         .collect();
-    let table_empties = ops.len() == elements.len();
+    // After a look at a part the rest of the table is not known, but the last network takes its elements along.
+    let table_empties = match observed.coverage {
+        Coverage::Everything => ops.len() == elements.len(),
+        _ => subjects.iter().any(|s| matches!(s, Subject::Network(_))),
+    };
     // Forwards go before the devices, so that no packet finds its way to a guest that is being taken away; what keeps
     // networks apart goes after them.
     let is_forward =
-        |op: &Op| matches!(op, Op::RemoveElement { tag, .. } if tag.role() == Role::Forward);
+        |op: &Op| matches!(op, Op::RemoveElement { element: Element::Forward { .. }, .. });
     let (mut ops, others): (Vec<_>, Vec<_>) = ops.into_iter().partition(is_forward);
 
+    for namespace in &observed.namespaces {
+        if let Some(tag) = namespace.tag.as_ref().filter(&chosen) {
+            let (name, tag) = (namespace.name.clone(), tag.clone());
+            ops.push(Op::DeleteNamespace { name, tag });
+        }
+    }
     let mut links: Vec<&Tag> = observed.our_links().map(|(_, tag)| tag).filter(&chosen).collect();
-    links.sort_by_key(|tag| tag.role() == Role::Bridge);
+    links.sort_by_key(|tag| tag.role().is_bridge());
     ops.extend(links.into_iter().map(|tag| Op::DeleteLink { tag: tag.clone() }));
     ops.extend(others);
 
-    if table_empties && matches!(observed.table, Table::Ours(_)) {
+    if table_empties && matches!(observed.table, Table::Ours { .. }) {
         ops.push(Op::RemoveTable { table });
     }
     Ok(Plan { kind: PlanKind::Remove, ops })
 }
 
-fn check_ports(subjects: &BTreeSet<Subject>, observed: &Observed) -> Result<(), TeardownError> {
+fn check_ports(
+    subjects: &BTreeSet<Subject>,
+    going: &BTreeSet<Subject>,
+    observed: &Observed,
+) -> Result<(), TeardownError> {
     let goes = |tag: &Option<Tag>| {
-        tag.as_ref().is_some_and(|t| t.owner() == &observed.owner && subjects.contains(t.subject()))
+        tag.as_ref().is_some_and(|t| t.owner() == &observed.owner && going.contains(t.subject()))
     };
-    for (bridge, tag) in observed.our_links().filter(|(_, tag)| tag.role() == Role::Bridge) {
+    for (bridge, tag) in observed.our_links().filter(|(_, tag)| tag.role().is_bridge()) {
         if !subjects.contains(tag.subject()) {
             continue;
         }

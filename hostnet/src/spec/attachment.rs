@@ -1,5 +1,5 @@
-use super::network::is_unicast;
-use super::{AttachmentId, DeviceName, Forward, NetworkName, SpecError};
+use super::is_unicast;
+use super::{AttachmentId, DeviceName, Forward, Namespace, NetworkName, Rate, SpecError};
 use macaddr::MacAddr6;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -33,6 +33,9 @@ pub struct Attachment {
     address4: Option<Ipv4Addr>,
     address6: Option<Ipv6Addr>,
     forwards: Vec<Forward>,
+    namespace: Option<Namespace>,
+    rate_to_guest: Option<Rate>,
+    rate_from_guest: Option<Rate>,
 }
 
 /// How the TAP is made.
@@ -106,6 +109,9 @@ impl Attachment {
             address4: None,
             address6: None,
             forwards: Vec::new(),
+            namespace: None,
+            rate_to_guest: None,
+            rate_from_guest: None,
         };
         bare.with_address(address)
     }
@@ -145,6 +151,27 @@ impl Attachment {
     #[must_use]
     pub fn with_forward(mut self, forward: Forward) -> Self {
         self.forwards.push(forward);
+        self
+    }
+
+    /// Puts the TAP into a network namespace of the VM's own; the attachment's addresses are that namespace's then.
+    #[must_use]
+    pub fn with_namespace(mut self, namespace: Namespace) -> Self {
+        self.namespace = Some(namespace);
+        self
+    }
+
+    /// Limits how fast packets reach the guest. What comes faster waits for a moment and is dropped then.
+    #[must_use]
+    pub const fn with_rate_to_guest(mut self, rate: Rate) -> Self {
+        self.rate_to_guest = Some(rate);
+        self
+    }
+
+    /// Limits how fast the guest sends. What comes faster is dropped.
+    #[must_use]
+    pub const fn with_rate_from_guest(mut self, rate: Rate) -> Self {
+        self.rate_from_guest = Some(rate);
         self
     }
 
@@ -205,6 +232,36 @@ impl Attachment {
     pub fn forwards(&self) -> &[Forward] {
         &self.forwards
     }
+
+    /// The VM's own network namespace, if it has one.
+    #[must_use]
+    pub const fn namespace(&self) -> Option<&Namespace> {
+        self.namespace.as_ref()
+    }
+
+    /// The name of the device on the host that its packets come in by: the TAP, or the namespace's veth end.
+    #[must_use]
+    pub fn port_name(&self) -> &DeviceName {
+        self.namespace.as_ref().map_or(&self.tap, Namespace::host_end)
+    }
+
+    /// How fast packets may reach the guest.
+    #[must_use]
+    pub const fn rate_to_guest(&self) -> Option<Rate> {
+        self.rate_to_guest
+    }
+
+    /// How fast the guest may send.
+    #[must_use]
+    pub const fn rate_from_guest(&self) -> Option<Rate> {
+        self.rate_from_guest
+    }
+
+    /// The link-local address of a routed network's end, which is the guest's IPv6 router there.
+    #[must_use]
+    pub fn router6(&self) -> Ipv6Addr {
+        super::link_local(self.host_mac())
+    }
 }
 
 /// An attachment as it is written down.
@@ -222,6 +279,12 @@ struct Unchecked {
     addresses: Vec<IpAddr>,
     #[serde(default)]
     forwards: Vec<Forward>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    namespace: Option<Namespace>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate_to_guest: Option<Rate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate_from_guest: Option<Rate>,
 }
 
 #[cfg(feature = "serde")]
@@ -235,8 +298,15 @@ impl TryFrom<Unchecked> for Attachment {
         for address in addresses {
             attachment = attachment.with_address(address)?;
         }
-        let (generation, tap_options, forwards) = (raw.generation, raw.tap_options, raw.forwards);
-        Ok(Self { generation, tap_options, forwards, ..attachment })
+        Ok(Self {
+            generation: raw.generation,
+            tap_options: raw.tap_options,
+            forwards: raw.forwards,
+            namespace: raw.namespace,
+            rate_to_guest: raw.rate_to_guest,
+            rate_from_guest: raw.rate_from_guest,
+            ..attachment
+        })
     }
 }
 
@@ -252,6 +322,9 @@ impl From<Attachment> for Unchecked {
             tap_options: attachment.tap_options,
             mac: attachment.mac,
             forwards: attachment.forwards,
+            namespace: attachment.namespace,
+            rate_to_guest: attachment.rate_to_guest,
+            rate_from_guest: attachment.rate_from_guest,
         }
     }
 }

@@ -1,9 +1,13 @@
-use super::{Attachment, AttachmentId, DeviceName, Network, NetworkName, Owner, Peering, Protocol};
+use super::{
+    Attachment, AttachmentId, DeviceName, Namespace, NamespaceName, Network, NetworkName, Owner,
+    Peering, Protocol, Vxlan,
+};
+use crate::tag::Subject;
 use core::fmt;
 use core::num::NonZeroU16;
 use ipnet::IpNet;
 use macaddr::MacAddr6;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// What one owner wants to be there: networks, and VMs attached to them.
@@ -49,6 +53,8 @@ pub struct Desired {
 pub enum Resource {
     /// A device name.
     Device(DeviceName),
+    /// A network namespace's name.
+    Namespace(NamespaceName),
     /// A guest's address.
     Address(IpAddr),
     /// A MAC on one network: a guest's, a TAP's or the bridge's.
@@ -61,6 +67,7 @@ impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Device(name) => write!(f, "device name `{name}`"),
+            Self::Namespace(name) => write!(f, "network namespace `{name}`"),
             Self::Address(address) => write!(f, "address {address}"),
             Self::Mac(network, mac) => write!(f, "MAC {mac} on network `{network}`"),
             Self::HostPort(protocol, port) => write!(f, "host port {port}/{protocol}"),
@@ -230,9 +237,12 @@ impl Desired {
                 });
             }
         }
-        let bridge = Resource::Device(network.bridge().clone());
-        let mac = Resource::Mac(network.name().clone(), network.mac());
-        self.take(vec![bridge, mac], &format!("network `{}`", network.name()))?;
+        let vxlan = network.vxlan().map(Vxlan::device);
+        let pairs = network.shards().iter().flat_map(|shard| [&shard.uplink, &shard.downlink]);
+        let devices = network.bridges().chain(vxlan).chain(pairs);
+        let mut resources: Vec<_> = devices.map(|name| Resource::Device(name.clone())).collect();
+        resources.push(Resource::Mac(network.name().clone(), network.mac()));
+        self.take(resources, &format!("network `{}`", network.name()))?;
         self.networks.insert(network.name().clone(), network);
         Ok(())
     }
@@ -322,6 +332,14 @@ impl Desired {
         self.peerings.iter()
     }
 
+    /// Everything it names.
+    #[must_use]
+    pub fn subjects(&self) -> BTreeSet<Subject> {
+        let networks = self.networks.keys().map(|name| Subject::Network(name.clone()));
+        let attachments = self.attachments.keys().map(|id| Subject::Attachment(id.clone()));
+        networks.chain(attachments).collect()
+    }
+
     /// One network.
     #[must_use]
     pub fn network(&self, name: &NetworkName) -> Option<&Network> {
@@ -349,12 +367,15 @@ impl Desired {
 
 fn resources(attachment: &Attachment) -> Vec<Resource> {
     let ports = attachment.forwards().iter().map(|f| Resource::HostPort(f.protocol, f.host_port));
-    let device = Resource::Device(attachment.tap_name().clone());
+    // In a namespace of its own the TAP's name is nobody else's business.
+    let device = Resource::Device(attachment.port_name().clone());
+    let namespace = attachment.namespace().map(|n| Resource::Namespace(Namespace::name(n).clone()));
     // The bridge takes frames with the MAC of one of its own devices for its own.
     let macs = [attachment.mac(), attachment.host_mac()];
     let macs = macs.map(|mac| Resource::Mac(attachment.network().clone(), mac));
     let addresses = attachment.addresses().map(Resource::Address);
-    [device].into_iter().chain(macs).chain(addresses).chain(ports).collect()
+    let devices = [device].into_iter().chain(namespace);
+    devices.chain(macs).chain(addresses).chain(ports).collect()
 }
 
 fn check_address(

@@ -210,6 +210,17 @@ label! {
     AttachmentId, "attachment id", 63
 }
 
+label! {
+    /// The name of a network namespace under /run/netns, at most 63 bytes.
+    ///
+    /// ```
+    /// let name = hostnet::NamespaceName::new("ns_vm_a1b2c3d4")?;
+    /// assert_eq!(name.as_str(), "ns_vm_a1b2c3d4");
+    /// # Ok::<(), hostnet::NameError>(())
+    /// ```
+    NamespaceName, "namespace name", 63
+}
+
 fn check_label(what: &'static str, text: &str, max: usize) -> Result<(), NameError> {
     const ALLOWED: &str =
         "lower-case letters and digits, with `-`, `_` and `.` only between two of them";

@@ -1,9 +1,15 @@
-use super::{DeviceName, NetworkName};
+use super::{
+    AttachmentId, DeviceName, NetworkName, Vxlan, check_gateway, derived_mac, is_unicast,
+    link_local,
+};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use macaddr::MacAddr6;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A bridged network: a bridge on the host that holds the gateways' addresses, of IPv4, IPv6 or both.
+/// A network of guests: a device on the host that holds the gateways' addresses, of IPv4, IPv6 or both, and what
+/// the guests on it may do.
+///
+/// Guests of one network do not reach one another, nor another network's, unless that is
+/// [allowed](Self::with_guest_to_guest), but through a port forward. Each can send from its own addresses only.
 ///
 /// ```
 /// use hostnet::{DeviceName, Network, NetworkName};
@@ -22,14 +28,47 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "Unchecked", into = "Unchecked"))]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, each with a method of its own"
+)]
 pub struct Network {
     name: NetworkName,
-    bridge: DeviceName,
+    shape: NetworkShape,
+    device: DeviceName,
     gateway4: Option<Ipv4Net>,
     gateway6: Option<Ipv6Net>,
     mac: MacAddr6,
     mtu: Option<u32>,
     masquerade: bool,
+    guest_to_guest: bool,
+    unchecked_sources: bool,
+    static_neighbours: bool,
+    shards: Vec<Shard>,
+    vxlan: Option<Vxlan>,
+}
+
+/// How guests are joined to the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum NetworkShape {
+    /// By a bridge: they share a link, and broadcasts reach the host. At most 1,023 on each bridge.
+    Bridged,
+    /// By a route to each: nothing is flooded, and there may be as many as the prefix has addresses.
+    Routed,
+}
+
+/// A further bridge of a network that outgrows one, and the veth pair that joins it to the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Shard {
+    pub(crate) bridge: DeviceName,
+    /// The pair's end on this bridge.
+    pub(crate) uplink: DeviceName,
+    /// The pair's end on the first bridge.
+    pub(crate) downlink: DeviceName,
 }
 
 /// Why a network cannot be.
@@ -85,6 +124,21 @@ pub enum NetworkError {
         /// The refused address.
         mac: MacAddr6,
     },
+    /// Only a bridge can be extended.
+    #[error("a routed network has no bridge for {what}; make it a bridged one")]
+    NotBridged {
+        /// What was to be added.
+        what: &'static str,
+    },
+    /// Permanent neighbours belong to a guest's own device.
+    #[error("a bridged network learns its neighbours; make it a routed one to have them fixed")]
+    NotRouted,
+    /// More bridges than are numbered.
+    #[error("a network has at most {most} bridges; use a routed network or a second one")]
+    TooManyShards {
+        /// How many it can have.
+        most: usize,
+    },
     /// Outside what IPv4 and Ethernet devices take.
     #[error("an MTU of {mtu} bytes is outside {least}..=65521")]
     Mtu {
@@ -108,17 +162,42 @@ impl Network {
         bridge: DeviceName,
         gateway: IpNet,
     ) -> Result<Self, NetworkError> {
-        let mac = derived_mac(&name);
-        let bare = Self {
+        Self::new(name, NetworkShape::Bridged, bridge).with_gateway(gateway)
+    }
+
+    /// A network without a bridge: each guest's TAP gets a route of its own, and the host answers for whatever a guest
+    /// asks for on its link (proxy ARP).
+    ///
+    /// The address `gateway` is on `device`, a bridge that never has ports. A guest may have its IPv4
+    /// address with the whole prefix or as a /32. Its IPv6 address should be a /128: whatever it takes to be on
+    /// its link is asked for there, and the host answers for the gateway alone.
+    ///
+    /// # Errors
+    /// As for [`bridged`](Self::bridged).
+    pub fn routed(
+        name: NetworkName,
+        device: DeviceName,
+        gateway: IpNet,
+    ) -> Result<Self, NetworkError> {
+        Self::new(name, NetworkShape::Routed, device).with_gateway(gateway)
+    }
+
+    fn new(name: NetworkName, shape: NetworkShape, device: DeviceName) -> Self {
+        Self {
+            mac: derived_mac(&name),
             name,
-            bridge,
+            shape,
+            device,
             gateway4: None,
             gateway6: None,
-            mac,
             mtu: None,
             masquerade: false,
-        };
-        bare.with_gateway(gateway)
+            guest_to_guest: false,
+            unchecked_sources: false,
+            static_neighbours: false,
+            shards: Vec::new(),
+            vxlan: None,
+        }
     }
 
     /// Adds a gateway of the other address family.
@@ -151,7 +230,7 @@ impl Network {
         Ok(self)
     }
 
-    /// Sets the MTU of the bridge and its TAPs in bytes; without it that is 1500.
+    /// Sets the MTU of the bridge and its TAPs in bytes; without it that is 1500, less what VXLAN adds to each frame.
     ///
     /// # Errors
     /// When it is less than IPv4 (576, RFC 791) or IPv6 (1280, RFC 8200) takes, or more than a TAP does (65521).
@@ -168,16 +247,92 @@ impl Network {
         self
     }
 
+    /// Lets the guests reach one another, on the bridge as well as by way of the host.
+    #[must_use]
+    pub const fn with_guest_to_guest(mut self) -> Self {
+        self.guest_to_guest = true;
+        self
+    }
+
+    /// Lets guests send from any MAC and address, as one does that is a router or a bridge itself.
+    #[must_use]
+    pub const fn with_unchecked_sources(mut self) -> Self {
+        self.unchecked_sources = true;
+        self
+    }
+
+    /// Tells the host each guest's MAC (a permanent neighbour entry), so that it never asks.
+    ///
+    /// Such an entry says nothing about whether the guest is there.
+    ///
+    /// # Errors
+    /// When the network is bridged: there the entries would outlive the guests.
+    pub fn with_static_neighbours(mut self) -> Result<Self, NetworkError> {
+        match self.shape {
+            NetworkShape::Bridged => return Err(NetworkError::NotRouted),
+            NetworkShape::Routed => self.static_neighbours = true,
+        }
+        Ok(self)
+    }
+
+    /// Adds a further bridge, since one takes no more than 1,023 ports: `bridge`, joined to the first by a veth pair with
+    /// the end `uplink` on it and the end `downlink` on the first.
+    ///
+    /// Which bridge an attachment is on follows from its id; one that is on a bridge of the network stays there.
+    ///
+    /// # Errors
+    /// When the network is routed, which has no such limit, or has 64 bridges already.
+    pub fn with_shard(
+        mut self,
+        bridge: DeviceName,
+        uplink: DeviceName,
+        downlink: DeviceName,
+    ) -> Result<Self, NetworkError> {
+        self.check_bridged("a further bridge")?;
+        if self.shards.len() + 1 >= Self::MAX_BRIDGES {
+            return Err(NetworkError::TooManyShards { most: Self::MAX_BRIDGES });
+        }
+        self.shards.push(Shard { bridge, uplink, downlink });
+        Ok(self)
+    }
+
+    /// Joins the bridge to those of other hosts.
+    ///
+    /// # Errors
+    /// When the network is routed.
+    pub fn with_vxlan(mut self, vxlan: Vxlan) -> Result<Self, NetworkError> {
+        self.check_bridged("a VXLAN device")?;
+        self.vxlan = Some(vxlan);
+        Ok(self)
+    }
+
     /// The network's name.
     #[must_use]
     pub const fn name(&self) -> &NetworkName {
         &self.name
     }
 
-    /// The bridge's device name.
+    /// How its guests are joined to the host.
     #[must_use]
-    pub const fn bridge(&self) -> &DeviceName {
-        &self.bridge
+    pub const fn shape(&self) -> NetworkShape {
+        self.shape
+    }
+
+    /// The name of the device that holds the gateways' addresses: the first bridge, or a routed network's device.
+    #[must_use]
+    pub const fn device(&self) -> &DeviceName {
+        &self.device
+    }
+
+    /// The names of all its bridges, the first one first.
+    pub fn bridges(&self) -> impl Iterator<Item = &DeviceName> {
+        core::iter::once(&self.device).chain(self.shards.iter().map(|shard| &shard.bridge))
+    }
+
+    /// The VXLAN device, if it has one.
+    #[must_use]
+    pub const fn vxlan(&self) -> Option<&Vxlan> {
+        self.vxlan.as_ref()
     }
 
     /// The gateways' addresses with their prefix lengths, IPv4 first.
@@ -189,6 +344,39 @@ impl Network {
     /// The prefixes the guests' addresses are in, IPv4 first.
     pub fn prefixes(&self) -> impl Iterator<Item = IpNet> + use<> {
         self.gateways().map(|gateway| gateway.trunc())
+    }
+
+    /// The most bridges a network can have.
+    pub const MAX_BRIDGES: usize = 64;
+
+    pub(crate) fn shards(&self) -> &[Shard] {
+        &self.shards
+    }
+
+    /// Which of its bridges an attachment belongs on, counted from 0.
+    pub(crate) fn bridge_of(&self, id: &AttachmentId) -> usize {
+        let bridges = self.shards.len() as u64 + 1;
+        usize::try_from(crate::tag::fnv1a(id.as_str().as_bytes()) % bridges).unwrap_or(0)
+    }
+
+    /// The MTU that its devices are to have.
+    pub(crate) fn device_mtu(&self) -> u32 {
+        self.mtu.unwrap_or_else(|| 1500 - self.vxlan.as_ref().map_or(0, Vxlan::overhead))
+    }
+
+    /// The MAC of one of its bridges, by number.
+    pub(crate) fn bridge_mac(&self, number: usize) -> MacAddr6 {
+        let mut mac = self.mac.into_array();
+        // Far from the bits that tell networks apart, and unchanged for the first one.
+        mac[0] ^= u8::try_from(number << 2).unwrap_or(0xfc) & 0xfc;
+        mac.into()
+    }
+
+    const fn check_bridged(&self, what: &'static str) -> Result<(), NetworkError> {
+        match self.shape {
+            NetworkShape::Bridged => Ok(()),
+            NetworkShape::Routed => Err(NetworkError::NotBridged { what }),
+        }
     }
 
     const fn check_mtu(&self) -> Result<(), NetworkError> {
@@ -219,6 +407,24 @@ impl Network {
         self.mtu
     }
 
+    /// Whether its guests reach one another.
+    #[must_use]
+    pub const fn guest_to_guest(&self) -> bool {
+        self.guest_to_guest
+    }
+
+    /// Whether guests are kept to their own addresses.
+    #[must_use]
+    pub const fn checks_sources(&self) -> bool {
+        !self.unchecked_sources
+    }
+
+    /// Whether the host is told each guest's MAC.
+    #[must_use]
+    pub const fn static_neighbours(&self) -> bool {
+        self.static_neighbours
+    }
+
     /// Whether traffic that leaves the network takes the host's address.
     #[must_use]
     pub const fn masquerades(&self) -> bool {
@@ -229,9 +435,14 @@ impl Network {
 /// A network as it is written down.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, each with a method of its own"
+)]
 struct Unchecked {
     name: NetworkName,
-    bridge: DeviceName,
+    shape: NetworkShape,
+    device: DeviceName,
     gateways: Vec<IpNet>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mac: Option<MacAddr6>,
@@ -239,6 +450,16 @@ struct Unchecked {
     mtu: Option<u32>,
     #[serde(default)]
     masquerade: bool,
+    #[serde(default)]
+    guest_to_guest: bool,
+    #[serde(default)]
+    any_source: bool,
+    #[serde(default)]
+    static_neighbours: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    shards: Vec<Shard>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    vxlan: Option<Vxlan>,
 }
 
 #[cfg(feature = "serde")]
@@ -246,19 +467,29 @@ impl TryFrom<Unchecked> for Network {
     type Error = NetworkError;
 
     fn try_from(raw: Unchecked) -> Result<Self, NetworkError> {
-        let mut gateways = raw.gateways.into_iter();
-        let first = gateways.next().ok_or(NetworkError::NoGateway)?;
-        let mut network = Self::bridged(raw.name, raw.bridge, first)?;
-        for gateway in gateways {
-            network = network.with_gateway(gateway)?;
+        if raw.gateways.is_empty() {
+            return Err(NetworkError::NoGateway);
         }
+        let bare = Self::new(raw.name, raw.shape, raw.device);
+        let mut network = raw.gateways.into_iter().try_fold(bare, Self::with_gateway)?;
         if let Some(mac) = raw.mac {
             network = network.with_mac(mac)?;
         }
         if let Some(mtu) = raw.mtu {
             network = network.with_mtu(mtu)?;
         }
+        if let Some(vxlan) = raw.vxlan {
+            network = network.with_vxlan(vxlan)?;
+        }
+        for Shard { bridge, uplink, downlink } in raw.shards {
+            network = network.with_shard(bridge, uplink, downlink)?;
+        }
         network.masquerade = raw.masquerade;
+        network.guest_to_guest = raw.guest_to_guest;
+        network.unchecked_sources = raw.any_source;
+        if raw.static_neighbours {
+            network = network.with_static_neighbours()?;
+        }
         Ok(network)
     }
 }
@@ -269,71 +500,18 @@ impl From<Network> for Unchecked {
         Self {
             gateways: network.gateways().collect(),
             name: network.name,
-            bridge: network.bridge,
+            shape: network.shape,
+            device: network.device,
             mac: Some(network.mac),
             mtu: network.mtu,
             masquerade: network.masquerade,
+            guest_to_guest: network.guest_to_guest,
+            any_source: network.unchecked_sources,
+            static_neighbours: network.static_neighbours,
+            shards: network.shards,
+            vxlan: network.vxlan,
         }
     }
-}
-
-fn check_gateway(gateway: IpNet) -> Result<(), NetworkError> {
-    let (longest, example) = match gateway {
-        IpNet::V4(_) => (30, "172.16.0.1/16"),
-        IpNet::V6(_) => (126, "fd00:16::1/64"),
-    };
-    if gateway.prefix_len() > longest {
-        return Err(NetworkError::PrefixTooLong { gateway, longest });
-    }
-    let address = gateway.addr();
-    let link_local = match address {
-        IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    };
-    let unspecified = gateway.network().is_unspecified();
-    if address.is_loopback() || address.is_multicast() || link_local || unspecified {
-        return Err(NetworkError::NotUnicast { gateway, example });
-    }
-    // IPv6 has no broadcast; its first address is every router's (RFC 4291, 2.6.1).
-    let last = gateway.addr().is_ipv4() && address == gateway.broadcast();
-    if last || address == gateway.network() {
-        let example = match gateway.trunc() {
-            IpNet::V4(prefix) => {
-                let first = Ipv4Addr::from(u32::from(prefix.network()).saturating_add(1));
-                IpNet::new(first.into(), prefix.prefix_len())
-            }
-            IpNet::V6(prefix) => {
-                let first = Ipv6Addr::from(u128::from(prefix.network()).saturating_add(1));
-                IpNet::new(first.into(), prefix.prefix_len())
-            }
-        };
-        return Err(NetworkError::GatewayReserved { gateway, example: example.unwrap_or(gateway) });
-    }
-    Ok(())
-}
-
-pub(super) fn is_unicast(mac: MacAddr6) -> bool {
-    mac.is_unicast() && !mac.is_nil()
-}
-
-/// The link-local address with this MAC in its lower half (RFC 4291, appendix A).
-fn link_local(mac: MacAddr6) -> Ipv6Addr {
-    let mac = mac.into_array();
-    let (oui, rest) = mac.split_at(3);
-    let interface = oui.iter().chain(&[0xff, 0xfe]).chain(rest);
-    let mut address = [0; 16];
-    address.iter_mut().zip([0xfe, 0x80]).for_each(|(to, from)| *to = from);
-    address.iter_mut().skip(8).zip(interface).for_each(|(to, from)| *to = *from);
-    address[8] ^= 0b10;
-    address.into()
-}
-
-/// A locally administered unicast MAC from the network's name (64-bit FNV-1a, cut to five bytes).
-fn derived_mac(name: &NetworkName) -> MacAddr6 {
-    let hash = crate::tag::fnv1a(name.as_str().as_bytes());
-    let mut mac = [0x02; 6];
-    mac.iter_mut().skip(1).zip(hash.to_be_bytes()).for_each(|(to, from)| *to = from);
-    MacAddr6::from(mac)
 }
 
 #[cfg(test)]

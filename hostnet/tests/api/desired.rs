@@ -136,8 +136,7 @@ fn a_wish_survives_json_and_bad_json_is_refused() -> Outcome {
     let json = serde_json::to_string(&wish)?;
     assert_eq!(serde_json::from_str::<Desired>(&json)?, wish);
 
-    let minimal =
-        r#"{"owner":"demo","networks":[{"name":"n","bridge":"br0","gateways":["10.0.0.1/24"]}]}"#;
+    let minimal = r#"{"owner":"demo","networks":[{"name":"n","shape":"bridged","device":"br0","gateways":["10.0.0.1/24"]}]}"#;
     assert_eq!(serde_json::from_str::<Desired>(minimal)?.networks().count(), 1);
     for (from, to, says) in [
         ("10.0.0.1/24", "10.0.0.1/33", ""),

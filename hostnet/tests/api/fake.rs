@@ -41,7 +41,7 @@ async fn growing_by_one_is_undone_to_what_was_there() -> Outcome {
     host.ensure(&desired(2)).await?;
     let before = fake.state();
     let steps = plan(&desired(3), &host.observe().await?)?.len();
-    assert_eq!(steps, 3, "one more VM is a TAP, a port and a forward");
+    assert_eq!(steps, 5, "one more VM is a TAP, a port, a forward, and its MAC and address");
     for fatal in 0..steps {
         fake.fail_at(fatal, Errno::EBUSY);
         host.ensure(&desired(3)).await.unwrap_err();

@@ -60,7 +60,9 @@ impl Machine {
             DeviceName::new("eth0")?,
             addresses.next().ok_or("no address")?,
         )?;
+        // What comes by the cable is from everybody.
         let card = addresses.try_fold(card, Network::with_gateway)?.with_mac(attachment.mac())?;
+        let card = card.with_unchecked_sources();
         let mut wish = Desired::new(inside.owner().clone());
         // The cable's end needs an address for form's sake; nothing in the guest uses it.
         let unused = card.prefixes().next().map(last_guest);

@@ -82,7 +82,7 @@ fn garbage_needs_a_live_set_and_an_age() -> Outcome {
     let report = garbage(&observed, &live, later, Duration::from_secs(3600))?;
     assert_eq!(report.orphans.len(), 1);
     assert_eq!(report.orphans[0].devices, ["tap_a1b2c301"]);
-    assert_eq!(report.orphans[0].elements, 1);
+    assert_eq!(report.orphans[0].elements, 3);
     assert!(report.orphans[0].age.is_some_and(|age| age >= Duration::from_secs(3600)));
 
     block_on(host.apply(&report.teardown(&observed)?))?;

@@ -152,6 +152,7 @@ fn networks_reach_one_another_only_where_they_are_peered() -> Outcome {
         let gateway = format!("10.{n}.0.1/24").parse()?;
         let network = Network::bridged(NetworkName::new(name)?, bridge, gateway)?
             .with_gateway(format!("fd00:{n}::1/64").parse()?)?
+            .with_guest_to_guest()
             .with_masquerade();
         apart.add_network(network.clone())?;
         for guest in [2_u8, 20] {

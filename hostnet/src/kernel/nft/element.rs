@@ -1,30 +1,42 @@
 //! Elements of the table's sets and map, to and from messages.
 
-use crate::firewall::{Element, TableName};
-use crate::spec::Protocol;
+use super::expression::{limit_over, name_bytes};
+use crate::firewall::{Element, TableFamily, TableName};
+use crate::kernel::attributes::{attribute, attributes, nest};
+use crate::spec::{DeviceName, Protocol, Rate};
 use crate::tag::Tag;
-use core::num::NonZeroU16;
+use core::num::{NonZeroU16, NonZeroU64};
 use ipnet::IpNet;
+use macaddr::MacAddr6;
 use netlink_packet_netfilter::nftables::{
     DataAttribute, ListAttribute, SetElementAttribute, SetElementFlags, SetElementList,
     SetElementMessage,
 };
-use rtnetlink::packet_core::{DefaultNla, NLA_F_NESTED};
+use rtnetlink::packet_core::DefaultNla;
 use std::net::{IpAddr, SocketAddr};
 
 /// The user data's type-length-value entry that `nft` shows as a comment.
 const COMMENT: u8 = 0;
 
+/// The length of a device's name as a key.
+const NAME_LEN: usize = 16;
 /// The length of the header before the attributes, `nfgenmsg`.
 const NFGENMSG_LEN: usize = 4;
-/// `NFTA_SET_ELEM_LIST_ELEMENTS`, `NFTA_DATA_VALUE` and `NFTA_SET_ELEM_*` of `linux/netfilter/nf_tables.h`.
+/// `NFTA_RULE_USERDATA`, `NFTA_SET_ELEM_LIST_ELEMENTS`, `NFTA_DATA_VALUE` and `NFTA_SET_ELEM_*` of `linux/netfilter/nf_tables.h`.
+const RULE_USERDATA: u16 = 7;
 const LIST_ELEMENTS: u16 = 3;
 const DATA_VALUE: u16 = 1;
 const ELEM_KEY: u16 = 1;
 const ELEM_DATA: u16 = 2;
 const ELEM_FLAGS: u16 = 3;
 const ELEM_USERDATA: u16 = 6;
+const ELEM_EXPR: u16 = 7;
 const ELEM_KEY_END: u16 = 10;
+/// `NFTA_EXPR_NAME`, `NFTA_EXPR_DATA`, `NFTA_LIMIT_RATE` and `NFTA_LIMIT_BURST`.
+const EXPR_NAME: u16 = 1;
+const EXPR_DATA: u16 = 2;
+const LIMIT_RATE: u16 = 1;
+const LIMIT_BURST: u16 = 3;
 /// `NFT_SET_ELEM_INTERVAL_END`, in the last byte of the flags, which are in network order.
 const INTERVAL_END: u8 = 1;
 
@@ -35,6 +47,7 @@ pub(super) struct Row {
     /// The last key of an interval of concatenated fields.
     key_end: Vec<u8>,
     data: Vec<u8>,
+    limit: Option<Rate>,
     tag: Option<Tag>,
     is_end: bool,
 }
@@ -45,6 +58,12 @@ pub(super) fn full(table: &TableName, element: &Element, tag: &Tag) -> SetElemen
     if let Element::Forward { to, .. } = element {
         let target = concatenate([&octets(to.ip()), &to.port().to_be_bytes()]);
         first.push(SetElementAttribute::Data(value(target)));
+    }
+    if let Element::Limit { rate, .. } = element {
+        let (name, parameters) = limit_over(*rate);
+        let name = [name.as_bytes(), &[0]].concat();
+        let expression = [DefaultNla::new(EXPR_NAME, name), nest(EXPR_DATA, &parameters)];
+        first.push(SetElementAttribute::Other(nest(ELEM_EXPR, &expression)));
     }
     first.push(SetElementAttribute::UserData(comment(&tag.to_string())));
     message(table, element, first)
@@ -65,13 +84,27 @@ pub(super) fn whole_set(table: &TableName, set: &str) -> SetElementMessage {
 /// Takes an answer apart, without the help of the message crate: its parser formats every element's bytes into an error
 /// text that nobody reads, half a millisecond each.
 pub(super) fn rows(body: &[u8]) -> Vec<Row> {
-    let attributes = body.get(NFGENMSG_LEN..).unwrap_or_default();
-    attribute(attributes, LIST_ELEMENTS).into_iter().flat_map(nlas).map(|(_, e)| row(e)).collect()
+    let message = body.get(NFGENMSG_LEN..).unwrap_or_default();
+    attribute(message, LIST_ELEMENTS)
+        .into_iter()
+        .flat_map(attributes)
+        .map(|(_, e)| row(e))
+        .collect()
+}
+
+/// The comment of a rule, as the kernel tells the rule.
+pub(super) fn rule_mark(body: &[u8]) -> Option<String> {
+    let message = body.get(NFGENMSG_LEN..).unwrap_or_default();
+    attribute(message, RULE_USERDATA).and_then(read_comment).map(str::to_owned)
 }
 
 /// Reads the rows of one set. An interval has two: its start, and its end as the first address after it. What is of
 /// no form of ours was put there by somebody else, and is left out.
-pub(super) fn read(set: &str, mut rows: Vec<Row>) -> Vec<(Element, Option<Tag>)> {
+pub(super) fn read(
+    family: TableFamily,
+    set: &str,
+    mut rows: Vec<Row>,
+) -> Vec<(Element, Option<Tag>)> {
     match set {
         "networks4" | "networks6" | "masquerade4" | "masquerade6" => {
             // Where one interval ends and another starts at the same key, the end comes first.
@@ -96,9 +129,13 @@ pub(super) fn read(set: &str, mut rows: Vec<Row>) -> Vec<(Element, Option<Tag>)>
             .into_iter()
             .filter_map(|row| Some((allowed(&row.key, &row.key_end)?, row.tag)))
             .collect(),
-        _ => rows
+        "forward4" | "forward6" => rows
             .into_iter()
             .filter_map(|row| Some((forward(&row.key, &row.data)?, row.tag)))
+            .collect(),
+        _ => rows
+            .into_iter()
+            .filter_map(|row| Some((of_guest(family, set, &row)?, row.tag)))
             .collect(),
     }
 }
@@ -139,7 +176,19 @@ fn key(element: &Element) -> Vec<u8> {
         Element::Forward { protocol, host_port, .. } => {
             concatenate([&[protocol.number()], &host_port.get().to_be_bytes()])
         }
+        Element::Sender { port, mac, address: None, .. } => of_port(port, *mac, &[]),
+        Element::Sender { port, mac, address: Some(address), .. } => {
+            of_port(port, *mac, &octets(*address))
+        }
+        Element::Announced { port, mac, address } => of_port(port, *mac, &address.octets()),
+        Element::Limit { port, .. } => name_bytes(port),
     }
+}
+
+/// A device's name, a MAC, and perhaps an address.
+fn of_port(port: &DeviceName, mac: MacAddr6, address: &[u8]) -> Vec<u8> {
+    let port_and_mac = [name_bytes(port), mac.as_bytes().to_vec()].concat();
+    concatenate([&port_and_mac, address])
 }
 
 /// Concatenated fields start at multiples of four bytes.
@@ -155,34 +204,18 @@ fn concatenate(fields: [&[u8]; 2]) -> Vec<u8> {
 fn row(element: &[u8]) -> Row {
     let mut row = Row::default();
     let value = |bytes| attribute(bytes, DATA_VALUE).unwrap_or_default().to_vec();
-    for (kind, bytes) in nlas(element) {
+    for (kind, bytes) in attributes(element) {
         match kind {
             ELEM_KEY => row.key = value(bytes),
             ELEM_KEY_END => row.key_end = value(bytes),
             ELEM_DATA => row.data = value(bytes),
             ELEM_FLAGS => row.is_end = bytes.last().is_some_and(|flags| flags & INTERVAL_END != 0),
+            ELEM_EXPR => row.limit = limit(bytes),
             ELEM_USERDATA => row.tag = read_comment(bytes).and_then(|text| text.parse().ok()),
             _ => {}
         }
     }
     row
-}
-
-/// The first attribute of this kind.
-fn attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
-    nlas(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
-}
-
-/// The attributes in these bytes, each with its kind and value; what is torn is left out.
-fn nlas(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    core::iter::from_fn(move || {
-        let (head, _) = bytes.split_first_chunk::<4>()?;
-        let [a, b, c, d] = *head;
-        let len = usize::from(u16::from_ne_bytes([a, b]));
-        let value = bytes.get(4..len)?;
-        bytes = bytes.get(len.next_multiple_of(4)..).unwrap_or_default();
-        Some((u16::from_ne_bytes([c, d]) & !NLA_F_NESTED, value))
-    })
 }
 
 /// The prefix that starts at `start` and ends before `end`, or at the end of the address space.
@@ -239,6 +272,34 @@ fn forward(key: &[u8], data: &[u8]) -> Option<Element> {
         host_port: NonZeroU16::new(port(host_port)?)?,
         to: SocketAddr::new(address(to)?, port(guest_port)?),
     })
+}
+
+fn of_guest(family: TableFamily, set: &str, row: &Row) -> Option<Element> {
+    let (name, rest) = row.key.split_at_checked(NAME_LEN)?;
+    let name = name.split(|byte| *byte == 0).next()?;
+    let port = DeviceName::new(core::str::from_utf8(name).ok()?).ok()?;
+    if set == "limits" {
+        return Some(Element::Limit { family, port, rate: row.limit? });
+    }
+    let (mac, rest) = rest.split_first_chunk::<6>()?;
+    let mac = MacAddr6::from(*mac);
+    // The MAC has eight bytes to itself, of which it uses six.
+    let address = rest.get(2..)?;
+    match set {
+        "senders" => Some(Element::Sender { family, port, mac, address: None }),
+        "announced6" => {
+            let address = <[u8; 16]>::try_from(address).ok()?.into();
+            Some(Element::Announced { port, mac, address })
+        }
+        _ => Some(Element::Sender { family, port, mac, address: Some(self::address(address)?) }),
+    }
+}
+
+fn limit(expression: &[u8]) -> Option<Rate> {
+    let data = attribute(expression, EXPR_DATA)?;
+    let rate = attribute(data, LIMIT_RATE)?.first_chunk().copied().map(u64::from_be_bytes)?;
+    let burst = attribute(data, LIMIT_BURST)?.first_chunk().copied().map(u32::from_be_bytes)?;
+    Some(Rate::new(NonZeroU64::new(rate)?).with_burst(burst))
 }
 
 const fn value(bytes: Vec<u8>) -> DataAttribute {

@@ -1,13 +1,16 @@
+use super::cache::{Cache, Contents};
 use super::element::{self, Row};
 use super::ruleset;
-use crate::backend::Effect;
+use crate::backend::{Effect, Only};
 use crate::error::{Cause, Errno};
-use crate::firewall::{Element, TableName};
+use crate::firewall::{Element, Marks, TableFamily, TableName};
 use crate::kernel::netlink::{Netlink, Refusal, append};
 use crate::observed::Table;
+use crate::op::Rules;
 use crate::tag::Tag;
 use netlink_packet_netfilter::nftables::{
-    GenAttribute, GenMessage, NfTablesMessage, TableAttribute, TableMessage,
+    GenAttribute, GenMessage, NfTablesMessage, RuleAttribute, RuleMessage, TableAttribute,
+    TableMessage,
 };
 use netlink_packet_netfilter::none::ControlMessage;
 use netlink_packet_netfilter::{
@@ -25,84 +28,153 @@ const BATCH_GENID: u16 = 1;
 /// `NFNL_SUBSYS_NFTABLES`.
 const SUBSYSTEM: u16 = 10;
 
-/// The sets and the map whose elements are ours to know.
-const SETS: [&str; 8] = [
-    "networks4",
-    "networks6",
-    "allowed4",
-    "allowed6",
-    "masquerade4",
-    "masquerade6",
-    "forward4",
-    "forward6",
+/// The sets and the maps whose elements are ours to know.
+const SETS: [(TableFamily, &str); 17] = [
+    (TableFamily::Inet, "networks4"),
+    (TableFamily::Inet, "networks6"),
+    (TableFamily::Inet, "allowed4"),
+    (TableFamily::Inet, "allowed6"),
+    (TableFamily::Inet, "masquerade4"),
+    (TableFamily::Inet, "masquerade6"),
+    (TableFamily::Inet, "forward4"),
+    (TableFamily::Inet, "forward6"),
+    (TableFamily::Inet, "senders"),
+    (TableFamily::Inet, "senders4"),
+    (TableFamily::Inet, "senders6"),
+    (TableFamily::Inet, "limits"),
+    (TableFamily::Bridge, "senders"),
+    (TableFamily::Bridge, "senders4"),
+    (TableFamily::Bridge, "senders6"),
+    (TableFamily::Bridge, "announced6"),
+    (TableFamily::Bridge, "limits"),
 ];
 
 /// A socket to nf_tables.
 #[derive(Debug)]
 pub(in crate::kernel) struct Nft {
     netlink: Netlink,
+    /// What our table held when it was last looked at; good for as long as nobody changed any rule set.
+    cache: Option<Cache>,
 }
 
 /// One message of a batch.
 pub(super) struct Change {
+    pub(super) family: TableFamily,
     pub(super) message: NfTablesMessage,
     pub(super) flags: u16,
 }
 
 impl Change {
-    pub(super) const fn create(message: NfTablesMessage) -> Self {
-        Self { message, flags: NLM_F_CREATE | NLM_F_EXCL }
+    /// Makes what must not be there yet.
+    pub(super) const fn create(family: TableFamily, message: NfTablesMessage) -> Self {
+        Self { family, message, flags: NLM_F_CREATE | NLM_F_EXCL }
     }
 
-    const fn delete(message: NfTablesMessage) -> Self {
-        Self { message, flags: 0 }
+    /// Makes what may be there already.
+    pub(super) const fn make(family: TableFamily, message: NfTablesMessage) -> Self {
+        Self { family, message, flags: NLM_F_CREATE }
     }
+
+    pub(super) const fn delete(family: TableFamily, message: NfTablesMessage) -> Self {
+        Self { family, message, flags: 0 }
+    }
+}
+
+/// Whether a table is there, in any of its families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Absent,
+    Foreign,
+    Ours { inet: bool, bridge: bool },
 }
 
 impl Nft {
     /// Opens the socket in the network namespace of the calling thread.
     pub(in crate::kernel) fn open() -> std::io::Result<Self> {
-        Ok(Self { netlink: Netlink::open(NETLINK_NETFILTER)? })
+        Ok(Self { netlink: Netlink::open(NETLINK_NETFILTER)?, cache: None })
     }
 
-    /// Whether the table is there and ours, and what is in it.
-    pub(in crate::kernel) fn observe(&mut self, table: &TableName) -> Result<Table, Refusal> {
-        match self.is_ours(table)? {
-            None => Ok(Table::Absent),
-            Some(false) => Ok(Table::Foreign),
-            Some(true) => Ok(Table::Ours(self.elements(table)?)),
-        }
+    /// Whether the table is there and ours, and what is in it: everything, or what belongs to some subjects.
+    pub(in crate::kernel) fn observe(
+        &mut self,
+        table: &TableName,
+        only: Option<&Only>,
+    ) -> Result<Table, Refusal> {
+        Ok(match &self.current(table)?.contents {
+            Contents::Absent => Table::Absent,
+            Contents::Foreign => Table::Foreign,
+            Contents::Ours { elements, marks } => {
+                let elements = match only {
+                    None => elements.all(),
+                    Some(only) => elements.of(&only.subjects, &only.elements),
+                };
+                Table::Ours { elements, marks: marks.clone() }
+            }
+        })
     }
 
     /// Makes the table with its sets, chains and rules in one transaction. Ours being there is fine.
-    pub(in crate::kernel) fn create_table(&mut self, table: &TableName) -> Result<Effect, Cause> {
-        match self.commit(None, ruleset::changes(table)) {
+    pub(in crate::kernel) fn create_table(
+        &mut self,
+        table: &TableName,
+        rules: &Rules,
+    ) -> Result<Effect, Cause> {
+        self.cache = None;
+        match self.commit(None, ruleset::creation(table, rules)) {
             Ok(()) => Ok(Effect::Changed),
-            Err(Refusal::Kernel { errno: Errno::EEXIST, .. }) => match self.is_ours(table)? {
-                Some(true) => Ok(Effect::Unchanged),
+            Err(Refusal::Kernel { errno: Errno::EEXIST, .. }) => match self.presence(table)? {
+                Presence::Ours { .. } => Ok(Effect::Unchanged),
                 _ => Err(Cause::ForeignTable),
             },
             Err(refusal) => Err(refusal.into()),
         }
     }
 
+    /// Replaces the table's rules, and makes what is missing of its sets and chains, in one transaction.
+    pub(in crate::kernel) fn repair_table(
+        &mut self,
+        table: &TableName,
+        rules: &Rules,
+    ) -> Result<Effect, Cause> {
+        self.cache = None;
+        match self.presence(table)? {
+            Presence::Ours { .. } => {}
+            _ => return Err(Cause::ForeignTable),
+        }
+        self.commit(None, ruleset::repair(table, rules))?;
+        Ok(Effect::Changed)
+    }
+
     /// Deletes the table if it is ours and empty. Not there is success; not empty is left.
     pub(in crate::kernel) fn remove_table(&mut self, table: &TableName) -> Result<Effect, Cause> {
-        self.at_one_generation(|nft| {
-            match nft.is_ours(table)? {
-                None => return Ok(None),
-                Some(false) => return Err(Cause::ForeignTable),
-                Some(true) => {}
-            }
-            for set in SETS {
-                if !nft.rows(table, set)?.is_empty() {
-                    return Ok(None);
+        for _ in 0..GENERATION_ATTEMPTS {
+            let current = self.current(table)?;
+            let generation = current.generation;
+            match &current.contents {
+                Contents::Absent => return Ok(Effect::Unchanged),
+                Contents::Foreign => return Err(Cause::ForeignTable),
+                Contents::Ours { elements, .. } if !elements.is_empty() => {
+                    return Ok(Effect::Unchanged);
                 }
+                Contents::Ours { .. } => {}
             }
-            let name = TableAttribute::Name(table.to_string());
-            let message = NfTablesMessage::DeleteTable(TableMessage { attributes: vec![name] });
-            Ok(Some(Change::delete(message)))
-        })
+            let Presence::Ours { inet, bridge } = self.presence(table)? else {
+                continue;
+            };
+            let families = [(TableFamily::Inet, inet), (TableFamily::Bridge, bridge)];
+            let families = families.into_iter().filter(|(_, there)| *there);
+            let changes = families.map(|(family, _)| {
+                let name = TableAttribute::Name(table.to_string());
+                let message = NfTablesMessage::DeleteTable(TableMessage { attributes: vec![name] });
+                Change::delete(family, message)
+            });
+            self.cache = None;
+            match self.commit(Some(generation), changes) {
+                Err(Refusal::Kernel { errno: Errno::ERESTART, .. }) => {}
+                other => return Ok(other.map(|()| Effect::Changed)?),
+            }
+        }
+        Err(Errno::ERESTART.into())
     }
 
     /// Adds an element. The key's being taken is an error that says by what.
@@ -112,9 +184,25 @@ impl Nft {
         element: &Element,
         tag: &Tag,
     ) -> Result<Effect, Cause> {
-        let message = NfTablesMessage::NewSetElement(element::full(table, element, tag));
-        match self.commit(None, [Change::create(message)]) {
-            Ok(()) => Ok(Effect::Changed),
+        let message = || {
+            let message = NfTablesMessage::NewSetElement(element::full(table, element, tag));
+            Change::create(element.family(), message)
+        };
+        let known = self.cache.as_ref().filter(|cache| cache.table == *table);
+        // So that it is known afterwards which generation this was.
+        let generation = known.map(|cache| cache.generation);
+        let mut added = self.commit(generation, [message()]);
+        if matches!(&added, Err(refusal) if refusal.errno() == Some(Errno::ERESTART)) {
+            self.cache = None;
+            added = self.commit(None, [message()]);
+        }
+        match added {
+            Ok(()) => {
+                if let Some(cache) = &mut self.cache {
+                    cache.added(element, tag);
+                }
+                Ok(Effect::Changed)
+            }
             Err(Refusal::Kernel { errno: Errno::EEXIST, .. }) => match self
                 .holder(table, element)?
             {
@@ -128,34 +216,44 @@ impl Nft {
     }
 
     /// Removes an element if it still belongs to `tag`. Not there, or another's by now, is success.
+    ///
+    /// It is decided on by looking; the kernel checks, under the lock it commits under, that nothing changed since
+    /// (`NFNL_BATCH_GENID`), and else it is looked again.
     pub(in crate::kernel) fn remove(
         &mut self,
         table: &TableName,
         element: &Element,
         tag: &Tag,
     ) -> Result<Effect, Cause> {
-        self.at_one_generation(|nft| match nft.holder(table, element)? {
-            Some((found, Some(by))) if found == *element && by == *tag => {
-                let message = NfTablesMessage::DeleteSetElement(element::key_only(table, element));
-                Ok(Some(Change::delete(message)))
+        let is_meant = |found: &Element, by: Option<&Tag>| found == element && by == Some(tag);
+        let message = || {
+            let message = NfTablesMessage::DeleteSetElement(element::key_only(table, element));
+            Change::delete(element.family(), message)
+        };
+        let known = self.cache.as_ref().filter(|cache| cache.table == *table);
+        let known = known.and_then(|cache| Some((cache.generation, cache.holder(element)?)));
+        if let Some((generation, (found, by))) = known
+            && is_meant(found, by)
+        {
+            match self.commit(Some(generation), [message()]) {
+                Ok(()) => {
+                    if let Some(cache) = &mut self.cache {
+                        cache.removed(element);
+                    }
+                    return Ok(Effect::Changed);
+                }
+                Err(refusal) if refusal.errno() == Some(Errno::ERESTART) => {}
+                Err(refusal) => return Err(refusal.into()),
             }
-            _ => Ok(None),
-        })
-    }
-
-    /// Makes a change that was decided on by looking, only if nothing changed since; else looks again.
-    ///
-    /// The kernel checks the generation (`NFNL_BATCH_GENID`) under the lock it commits under.
-    fn at_one_generation(
-        &mut self,
-        mut decide: impl FnMut(&mut Self) -> Result<Option<Change>, Cause>,
-    ) -> Result<Effect, Cause> {
+        }
+        self.cache = None;
         for _ in 0..GENERATION_ATTEMPTS {
             let generation = self.generation()?;
-            let Some(change) = decide(self)? else {
-                return Ok(Effect::Unchanged);
-            };
-            match self.commit(Some(generation), [change]) {
+            match self.holder(table, element)? {
+                Some((found, by)) if is_meant(&found, by.as_ref()) => {}
+                _ => return Ok(Effect::Unchanged),
+            }
+            match self.commit(Some(generation), [message()]) {
                 Err(Refusal::Kernel { errno: Errno::ERESTART, .. }) => {}
                 other => return Ok(other.map(|()| Effect::Changed)?),
             }
@@ -163,8 +261,53 @@ impl Nft {
         Err(Errno::ERESTART.into())
     }
 
+    /// What is in the table now; read anew only if a rule set of the namespace was changed by somebody else.
+    fn current(&mut self, table: &TableName) -> Result<&Cache, Refusal> {
+        for _ in 0..GENERATION_ATTEMPTS {
+            let generation = self.generation()?;
+            let known = self.cache.take().filter(|cache| cache.table == *table);
+            let cache = if let Some(cache) = known.filter(|cache| cache.generation == generation) {
+                cache
+            } else {
+                let contents = self.read(table)?;
+                if self.generation()? != generation {
+                    continue;
+                }
+                Cache { table: table.clone(), generation, contents }
+            };
+            return Ok(self.cache.insert(cache));
+        }
+        Err(Refusal::Unreadable("the rule sets never held still for a whole look".to_owned()))
+    }
+
+    fn read(&mut self, table: &TableName) -> Result<Contents, Refusal> {
+        let (inet, bridge) = match self.presence(table)? {
+            Presence::Absent => return Ok(Contents::Absent),
+            Presence::Foreign => return Ok(Contents::Foreign),
+            Presence::Ours { inet, bridge } => (inet, bridge),
+        };
+        let there = |family| match family {
+            TableFamily::Inet => inet,
+            TableFamily::Bridge => bridge,
+        };
+        let (mut elements, mut marks) = (Vec::new(), Vec::new());
+        for (family, set) in SETS.into_iter().filter(|(family, _)| there(*family)) {
+            match self.rows(table, family, set) {
+                Ok(rows) => elements.extend(element::read(family, set, rows)),
+                // A VM's namespace has none of them, and an older version's table not all.
+                Err(Refusal::Kernel { errno: Errno::ENOENT, .. }) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        for family in TableFamily::ALL.into_iter().filter(|family| there(*family)) {
+            marks.extend(self.marks(table, family)?);
+        }
+        Ok(Contents::ours(elements, marks))
+    }
+
     fn generation(&mut self) -> Result<u32, Refusal> {
-        let request = inet(NfTablesMessage::GetGen(GenMessage { attributes: Vec::new() }));
+        let message = NfTablesMessage::GetGen(GenMessage { attributes: Vec::new() });
+        let request = of_family(TableFamily::Inet, message);
         if let NetfilterMessageInner::NfTables(NfTablesMessage::NewGen(message)) =
             self.netlink.get(request)?.inner
         {
@@ -177,10 +320,22 @@ impl Nft {
         Err(Refusal::Unreadable("no generation in the answer".to_owned()))
     }
 
-    fn is_ours(&mut self, table: &TableName) -> Result<Option<bool>, Refusal> {
+    fn presence(&mut self, table: &TableName) -> Result<Presence, Refusal> {
+        let marked = TableFamily::ALL.map(|family| self.is_ours(table, family));
+        Ok(match marked {
+            [Err(refusal), _] | [_, Err(refusal)] => return Err(refusal),
+            [Ok(None), Ok(None)] => Presence::Absent,
+            [Ok(Some(false)), _] | [_, Ok(Some(false))] => Presence::Foreign,
+            [Ok(inet), Ok(bridge)] => {
+                Presence::Ours { inet: inet.is_some(), bridge: bridge.is_some() }
+            }
+        })
+    }
+
+    fn is_ours(&mut self, table: &TableName, family: TableFamily) -> Result<Option<bool>, Refusal> {
         let name = TableAttribute::Name(table.to_string());
-        let request = inet(NfTablesMessage::GetTable(TableMessage { attributes: vec![name] }));
-        match self.netlink.get(request) {
+        let message = NfTablesMessage::GetTable(TableMessage { attributes: vec![name] });
+        match self.netlink.get(of_family(family, message)) {
             Ok(NetfilterMessage {
                 inner: NetfilterMessageInner::NfTables(NfTablesMessage::NewTable(message)),
                 ..
@@ -191,20 +346,22 @@ impl Nft {
         }
     }
 
-    /// Our elements. What somebody else put into our sets in another form is not among them.
-    fn elements(&mut self, table: &TableName) -> Result<Vec<(Element, Option<Tag>)>, Refusal> {
-        let mut elements = Vec::new();
-        for set in SETS {
-            elements.extend(element::read(set, self.rows(table, set)?));
-        }
-        // The kernel tells them in the order of its hash.
-        elements.sort();
-        Ok(elements)
+    /// The comments of the table's rules, in their order.
+    fn marks(&mut self, table: &TableName, family: TableFamily) -> Result<Marks, Refusal> {
+        let attributes = vec![RuleAttribute::Table(table.to_string())];
+        let request = NfTablesMessage::GetRule(RuleMessage { attributes });
+        let rules = self.netlink.dump_raw(&of_family(family, request))?;
+        Ok(rules.iter().map(|body| element::rule_mark(body).unwrap_or_default()).collect())
     }
 
-    fn rows(&mut self, table: &TableName, set: &str) -> Result<Vec<Row>, Refusal> {
+    fn rows(
+        &mut self,
+        table: &TableName,
+        family: TableFamily,
+        set: &str,
+    ) -> Result<Vec<Row>, Refusal> {
         let request = NfTablesMessage::GetSetElement(element::whole_set(table, set));
-        let answers = self.netlink.dump_raw(&inet(request))?;
+        let answers = self.netlink.dump_raw(&of_family(family, request))?;
         Ok(answers.iter().flat_map(|body| element::rows(body)).collect())
     }
 
@@ -214,14 +371,19 @@ impl Nft {
         table: &TableName,
         element: &Element,
     ) -> Result<Option<(Element, Option<Tag>)>, Refusal> {
-        if !matches!(element, Element::Forward { .. }) {
+        let (family, set) = (element.family(), element.set());
+        let is_interval = matches!(
+            element,
+            Element::Network(_) | Element::Masquerade(_) | Element::Allowed { .. }
+        );
+        if is_interval {
             // A question for one key of a set of intervals is answered with whatever covers it.
-            let found = element::read(element.set(), self.rows(table, element.set())?);
+            let found = element::read(family, set, self.rows(table, family, set)?);
             return Ok(found.into_iter().find(|(other, _)| other == element));
         }
         let request = NfTablesMessage::GetSetElement(element::key_only(table, element));
-        match self.netlink.get_raw(inet(request)) {
-            Ok(body) => Ok(element::read(element.set(), element::rows(&body)).pop()),
+        match self.netlink.get_raw(of_family(family, request)) {
+            Ok(body) => Ok(element::read(family, set, element::rows(&body)).pop()),
             Err(Refusal::Kernel { errno: Errno::ENOENT, .. }) => Ok(None),
             Err(refusal) => Err(refusal),
         }
@@ -239,18 +401,25 @@ impl Nft {
             ControlMessage::Other { message_type: BATCH_BEGIN, attributes: vec![generation] }
         });
         append(&mut bytes, batch(begin), NLM_F_REQUEST, self.netlink.next_sequence());
-        for Change { message, flags } in changes {
+        let mut answers = 0;
+        for Change { family, message, flags } in changes {
             let flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-            append(&mut bytes, inet(message), flags, self.netlink.next_sequence());
+            let message = of_family(family, message);
+            append(&mut bytes, message, flags, self.netlink.next_sequence());
+            answers += 1;
         }
         let end = batch(ControlMessage::BatchEnd);
         append(&mut bytes, end, NLM_F_REQUEST, self.netlink.next_sequence());
-        self.netlink.batch(&bytes)
+        self.netlink.batch(&bytes, answers)
     }
 }
 
-fn inet(message: NfTablesMessage) -> NetfilterMessage {
-    NetfilterMessage::new(NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0), message)
+fn of_family(family: TableFamily, message: NfTablesMessage) -> NetfilterMessage {
+    let family = match family {
+        TableFamily::Inet => NetfilterProtoFamily::Inet,
+        TableFamily::Bridge => NetfilterProtoFamily::Bridge,
+    };
+    NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), message)
 }
 
 fn batch(message: ControlMessage) -> NetfilterMessage {

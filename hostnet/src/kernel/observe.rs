@@ -1,0 +1,235 @@
+//! Looking at a namespace: at everything, or at what belongs to some subjects.
+
+use super::backend::Kernel;
+use super::link::At;
+use super::links::{self, Found};
+use super::netlink::Refusal;
+use super::{address, neighbour, netns, qdisc, route, sysctl};
+use crate::backend::{Only, Scope};
+use crate::error::OpError;
+use crate::firewall::TableName;
+use crate::observed::{Link, Observed};
+use crate::spec::{NamespaceName, Owner};
+use crate::tag::{Role, Subject, Tag};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+impl Kernel {
+    pub(super) fn look(&mut self, owner: &Owner, scope: &Scope) -> Result<Observed, OpError> {
+        let table = TableName::new(owner.clone());
+        let doing = |what| move |refusal: Refusal| refusal.doing(what);
+        // The table before the devices: what is made comes in the other order, so a subject that has elements but no
+        // device is one whose devices are gone.
+        let only = match scope {
+            Scope::Everything => None,
+            Scope::Only(only) => Some(only),
+        };
+        let table = self.nft.observe(&table, only).map_err(doing("read the firewall table"))?;
+        let links = match only {
+            None => self.all_links(owner),
+            Some(only) => self.some_links(owner, only),
+        };
+        let links = links.map_err(doing("read the devices"))?;
+        let forwarding = sysctl::forwarding().map_err(doing("read what is forwarded"))?;
+        let names = match only {
+            _ if self.inside => BTreeSet::new(),
+            None => netns::names().map_err(doing("list the network namespaces"))?,
+            Some(only) => {
+                let leads_to = links.iter().filter_map(|link| link.leads_to.clone());
+                only.namespaces.iter().cloned().chain(leads_to).collect()
+            }
+        };
+        let namespaces = self.namespaces(owner, &names)?;
+        let (owner, coverage) = (owner.clone(), scope.coverage());
+        Ok(Observed { owner, coverage, links, table, forwarding, namespaces })
+    }
+
+    fn namespaces(
+        &mut self,
+        owner: &Owner,
+        names: &BTreeSet<NamespaceName>,
+    ) -> Result<Vec<crate::observed::ObservedNamespace>, OpError> {
+        let mut seen = Vec::new();
+        for name in names {
+            seen.extend(self.observe_namespace(owner, name)?);
+        }
+        Ok(seen)
+    }
+
+    fn all_links(&mut self, owner: &Owner) -> Result<Vec<Link>, Refusal> {
+        let found = links::list(&mut self.route)?;
+        let mut addresses: HashMap<u32, Vec<_>> = HashMap::new();
+        for (index, address) in address::list(&mut self.route, None)? {
+            addresses.entry(index).or_default().push(address);
+        }
+        let mut routes: HashMap<u32, Vec<_>> = HashMap::new();
+        for (index, route) in route::list(&mut self.route)? {
+            routes.entry(index).or_default().push(route);
+        }
+        let mut neighbours: HashMap<u32, Vec<_>> = HashMap::new();
+        for (index, entry) in neighbour::all_fixed(&mut self.route)? {
+            neighbours.entry(index).or_default().push(entry);
+        }
+        let mut links = Vec::with_capacity(found.len());
+        for Found { mut link, has_tbf, .. } in found {
+            link.addresses = addresses.remove(&link.index).unwrap_or_default();
+            if is_of(&link, owner) {
+                link.routes = routes.remove(&link.index).unwrap_or_default();
+                link.neighbours = neighbours.remove(&link.index).unwrap_or_default();
+                self.more(&mut link, has_tbf)?;
+            }
+            links.push(link);
+        }
+        Ok(links)
+    }
+
+    fn some_links(&mut self, owner: &Owner, only: &Only) -> Result<Vec<Link>, Refusal> {
+        let mut links = BTreeMap::new();
+        for subject in &only.subjects {
+            self.of_subject(owner, subject, only.to_go, &mut links)?;
+        }
+        let has_name =
+            |links: &BTreeMap<u32, Link>, name: &str| links.values().any(|link| link.name == name);
+        for name in &only.names {
+            if !has_name(&links, name.as_str()) {
+                let found = links::find(&mut self.route, At::Name(name.as_str()))?;
+                links.extend(found.map(|found| (found.link.index, found.link)));
+            }
+        }
+        self.in_the_way(only, &mut links)?;
+        for link in links.values_mut().filter(|link| is_of(link, owner)) {
+            self.add_routes(only, link)?;
+        }
+        Ok(links.into_values().collect())
+    }
+
+    /// Finds the devices of one subject, of whichever generation, and the ports of its bridges.
+    fn of_subject(
+        &mut self,
+        owner: &Owner,
+        subject: &Subject,
+        with_ports: bool,
+        links: &mut BTreeMap<u32, Link>,
+    ) -> Result<(), Refusal> {
+        let roles: &[Role] = match subject {
+            Subject::Network(_) => &[Role::Bridge, Role::Vxlan],
+            Subject::Attachment(_) => &[Role::Tap, Role::HostEnd],
+        };
+        let mut shard = 0;
+        let numbered = core::iter::from_fn(|| {
+            shard += 1;
+            Some([Role::Shard(shard), Role::Uplink(shard), Role::Downlink(shard)])
+        });
+        let mut bridges = Vec::new();
+        for role in roles {
+            bridges.extend(self.of_role(owner, subject, *role, links)?);
+        }
+        let numbered = numbered.take(usize::from(u8::MAX - 1));
+        for roles in numbered.filter(|_| matches!(subject, Subject::Network(_))) {
+            let mut any = false;
+            for role in roles {
+                let found = self.of_role(owner, subject, role, links)?;
+                any |= found.is_some();
+                bridges.extend(found);
+            }
+            // They are numbered without gaps, and made in order.
+            if !any {
+                break;
+            }
+        }
+        for (index, role) in bridges {
+            if role.is_bridge() && with_ports {
+                for port in links::ports(&mut self.route, index)? {
+                    links.entry(port.index).or_insert(port);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn of_role(
+        &mut self,
+        owner: &Owner,
+        subject: &Subject,
+        role: Role,
+        links: &mut BTreeMap<u32, Link>,
+    ) -> Result<Option<(u32, Role)>, Refusal> {
+        let identity = Tag::new(owner.clone(), subject.clone(), role, 0).identity();
+        let Some(Found { mut link, has_tbf, .. }) =
+            links::find(&mut self.route, At::Identity(&identity))?
+        else {
+            return Ok(None);
+        };
+        let index = link.index;
+        let addresses = address::list(&mut self.route, Some(index))?.into_iter();
+        link.addresses = addresses.filter(|(on, _)| *on == index).map(|(_, a)| a).collect();
+        self.more(&mut link, has_tbf)?;
+        links.insert(index, link);
+        Ok(Some((index, role)))
+    }
+
+    /// Finds the devices whose addresses may be in the way of a network that is still to be made or changed.
+    fn in_the_way(&mut self, only: &Only, links: &mut BTreeMap<u32, Link>) -> Result<(), Refusal> {
+        let there: BTreeSet<_> =
+            links.values().flat_map(|link| &link.addresses).map(|found| found.address).collect();
+        if only.addresses.iter().all(|wanted| there.contains(wanted)) {
+            return Ok(());
+        }
+        let mut others: BTreeMap<u32, Vec<_>> = BTreeMap::new();
+        for (index, address) in address::list(&mut self.route, None)? {
+            others.entry(index).or_default().push(address);
+        }
+        for (index, addresses) in others {
+            if let Some(link) = links.get_mut(&index) {
+                link.addresses = addresses;
+                continue;
+            }
+            let found = links::find(&mut self.route, At::Index(index))?;
+            links.extend(found.map(|Found { mut link, .. }| {
+                link.addresses = addresses;
+                (index, link)
+            }));
+        }
+        Ok(())
+    }
+
+    /// Finds a device's routes and permanent neighbours. Where those that are wanted are there, no others are looked for,
+    /// which the kernel would have to search all of its routes for.
+    fn add_routes(&mut self, only: &Only, link: &mut Link) -> Result<(), Refusal> {
+        let leads_out = link.tag.as_ref().is_some_and(|tag| {
+            matches!(tag.role(), Role::Tap | Role::HostEnd) && link.master.is_none()
+        });
+        if !leads_out {
+            return Ok(());
+        }
+        let own: Vec<_> = only
+            .routes
+            .iter()
+            .filter(|(subject, _)| link.tag.as_ref().is_some_and(|tag| tag.subject() == subject))
+            .map(|(_, route)| *route)
+            .collect();
+        for wanted in &own {
+            let found = route::find(&mut self.route, wanted.destination)?;
+            link.routes.extend(found.filter(|(on, _)| *on == link.index).map(|(_, route)| route));
+        }
+        if link.routes.len() < own.len() || own.is_empty() {
+            link.routes = route::of_device(&mut self.route, link.index)?;
+        }
+        link.neighbours = neighbour::fixed(&mut self.route, link.index)?;
+        Ok(())
+    }
+
+    /// Asks for what is not in a link's own answer.
+    fn more(&mut self, link: &mut Link, has_tbf: bool) -> Result<(), Refusal> {
+        if has_tbf {
+            link.rate = qdisc::get(&mut self.route, link.index)?;
+        }
+        if link.kind == "vxlan" {
+            link.peers = neighbour::peers(&mut self.route, link.index)?;
+        }
+        Ok(())
+    }
+}
+
+fn is_of(link: &Link, owner: &Owner) -> bool {
+    link.tag.as_ref().is_some_and(|tag| tag.owner() == owner)
+}
