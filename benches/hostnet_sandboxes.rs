@@ -5,16 +5,21 @@
 //! ```
 
 use benches::measure::{Options, Pair, Samples, time};
-use benches::raw::{Namespace, Nft, Port, Route, Via};
+use benches::raw::{Namespace, Nft, Port, Route, Via, create_gate};
 use benches::report::{Direction, Report};
-use benches::world::{self, BRIDGE, TABLE, World, desired, element, in_fresh_netns, port};
+use benches::world::{
+    self, BRIDGE, TABLE, World, desired, element, in_fresh_netns, port, sandboxed,
+};
 use core::time::Duration;
 use hostnet::Netns;
+use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd as _;
 
 /// The address of every TAP: each is alone in its namespace.
 const TAP: Ipv4Addr = Ipv4Addr::new(192, 168, 127, 1);
+/// The address of every guest.
+const GUEST: Ipv4Addr = Ipv4Addr::new(192, 168, 127, 2);
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 1);
 
 fn main() {
@@ -23,6 +28,9 @@ fn main() {
     let mut report = Report::new("hostnet_sandboxes");
     if options.wants_bar("namespace") {
         in_fresh_netns(&sandbox, || namespaces(&mut report, &options));
+    }
+    if options.wants_bar("whole") {
+        in_fresh_netns(&sandbox, || whole(&mut report, &options));
     }
     if options.wants_bar("floor") {
         in_fresh_netns(&sandbox, || floor(&mut report, &options));
@@ -56,6 +64,40 @@ fn bring_up_loopback() {
     Route::default().up("lo");
 }
 
+/// Whole sandboxes, by hostnet and by the floor in alternation, while there are more and more of them.
+fn whole(report: &mut Report, options: &Options) {
+    let mut host = Host::new();
+    let count = u32::try_from(options.samples(500, 125)).expect("a small number");
+    let mut pair = Pair::default();
+    for n in 0..count {
+        let wish = desired([sandboxed(n)]);
+        let ours = |host: &Host| time(|| host.world.ensure(&wish));
+        let raw = |host: &mut Host| time(|| host.create_raw(20_000 + n));
+        if n % 2 == 0 {
+            pair.ours.push(ours(&host));
+            pair.reference.push(raw(&mut host));
+        } else {
+            pair.reference.push(raw(&mut host));
+            pair.ours.push(ours(&host));
+        }
+    }
+    host.check(2 * count);
+    assert_eq!(host.world.ensure(&desired([sandboxed(0), sandboxed(count - 1)])), 0);
+    let last = Pair { ours: pair.ours.ends(100).1, reference: pair.reference.ends(100).1 };
+    report.at_most(format!("sandbox by `ensure` / raw, last 100 of {}", 2 * count), &last, 1.3);
+    let (p50, p99) = (last.ours.median(), last.ours.percentile(99));
+    let ratio = p99.as_secs_f64() / p50.as_secs_f64();
+    let bar = (Direction::AtMost, Some(2.0));
+    report.add("sandbox by `ensure`, p99 / p50", ratio, bar, last.ours.len(), (p99, p50));
+    let removed = time(|| host.world.remove(0..count)) / count;
+    report.told(
+        format!("sandbox by `ensure` / each of {count} removed together"),
+        &Pair { ours: [removed].into_iter().collect(), reference: last.ours },
+    );
+    host.check(count);
+    host.clear();
+}
+
 /// What the kernel takes for a whole sandbox, while there are more and more of them.
 fn floor(report: &mut Report, options: &Options) {
     let mut host = Host::new();
@@ -82,8 +124,7 @@ struct Host {
     bridge: u32,
     own: Namespace,
     sandboxes: Vec<Namespace>,
-    // Keeps nothing open but the thread of its namespace.
-    _world: World,
+    world: World,
 }
 
 impl Host {
@@ -93,7 +134,7 @@ impl Host {
         let mut route = Route::default();
         let bridge = route.index(BRIDGE);
         let (nft, own) = (Nft::new(TABLE), Namespace::current());
-        Self { route, nft, bridge, own, sandboxes: Vec::new(), _world: world }
+        Self { route, nft, bridge, own, sandboxes: Vec::new(), world }
     }
 
     /// A namespace with `lo`, a TAP and a veth pair, both ends tagged, addresses, a default route, a place on the bridge
@@ -101,10 +142,13 @@ impl Host {
     fn create_raw(&mut self, n: u32) {
         let (tap, outer) = (port(n), port_named(n, "vh", 0xFE));
         let (inner, peer) = (port_named(n, "vn", 0xAA), outer.clone());
+        let tag = port_named(n, "netns", 0).tag;
         let own = self.own.as_fd();
         let netns = Namespace::pinned(&format!("ns_vm_a1b2{n:04x}"), move || {
             let mut inside = Route::default();
             inside.up("lo");
+            inside.tag("lo", &tag);
+            fs::write("/proc/sys/net/ipv4/ip_forward", "1").expect("a router");
             inside.create_tap(&tap);
             let index = inside.index(&tap.name);
             inside.add_address(index, TAP, 30);
@@ -114,10 +158,11 @@ impl Host {
             let index = inside.index(&inner.name);
             inside.add_address(index, world::address(n), 16);
             inside.add_route((Ipv4Addr::UNSPECIFIED, 0), Via::Router(GATEWAY));
+            create_gate(TABLE, &inner.name, GUEST);
         });
         self.sandboxes.push(netns);
         self.route.adopt(&outer);
-        self.nft.add(&element(n, 20_000 + u16::try_from(n).expect("a port")));
+        self.nft.add(&element(n, 10_000 + u16::try_from(n).expect("a port")));
         self.route.attach(&outer.tag, self.bridge);
     }
 

@@ -6,11 +6,13 @@
 //! cargo bench -p benches --bench hostnet_taps -- --quick bars
 //! ```
 
-use benches::measure::{Options, Pair, time};
+use benches::measure::{Options, Pair, Samples, time};
 use benches::processes;
-use benches::raw::Route;
+use benches::raw::{Route, Via};
 use benches::report::Report;
-use benches::world::{self, BRIDGE, World, desired, in_fresh_netns, port, tap_name, vm};
+use benches::world::{
+    self, BRIDGE, World, address, desired, in_fresh_netns, port, routed_desired, tap_name, vm,
+};
 use core::ops::Range;
 use core::time::Duration;
 use criterion::BenchmarkId;
@@ -30,6 +32,9 @@ fn main() {
         if options.wants_bar("create") {
             in_fresh_netns(&sandbox, || bars(&mut report, &options, present));
         }
+    }
+    if options.wants_bar("routed") {
+        in_fresh_netns(&sandbox, || routed(&mut report, &options));
     }
     if options.wants_group("taps") {
         for present in POPULATIONS {
@@ -191,6 +196,36 @@ fn against_ip(report: &mut Report, options: &Options, host: &mut Host, present: 
         host.clear(host.ours.start..host.reference.end);
     }
     report.told(format!("`ip -batch` of {ROUND} / TAPs by `apply`, {present} present"), &pair);
+}
+
+/// VMs on a network without a bridge, more and more of them; every other one is the floor's, by which one sees what of
+/// the growth is the kernel's own.
+fn routed(report: &mut Report, options: &Options) {
+    let (world, mut route) = (World::default(), Route::default());
+    world.ensure(&routed_desired([]));
+    let count = u32::try_from(options.samples(4000, 1000)).expect("a small number");
+    let (mut samples, mut raw) = (Samples::default(), Samples::default());
+    for n in (0..count).step_by(2) {
+        let wish = routed_desired([vm(n)]);
+        samples.push(time(|| world.ensure(&wish)));
+        let port = port(n + 1);
+        raw.push(time(|| {
+            route.create_tap(&port);
+            route.up(&port.name);
+            let index = route.index(&port.name);
+            route.add_route((address(n + 1), 32), Via::Device(index));
+        }));
+    }
+    assert_eq!(world.ensure(&routed_desired([vm(0), vm(count - 2)])), 0);
+    let (first, last) = samples.ends(100);
+    report.flat(format!("routed TAP, last 100 / first 100 of {count}"), &first, &last, 1.2);
+    let (raw_first, raw_last) = raw.ends(100);
+    let growth = Pair { ours: raw_last.clone(), reference: raw_first.clone() };
+    report.told(format!("raw routed TAP, first 100 / last 100 of {count}"), &growth);
+    for (which, ours, reference) in [("first", first, raw_first), ("last", last, raw_last)] {
+        let pair = Pair { ours, reference };
+        report.told(format!("raw / routed TAP by `ensure`, {which} 100 of {count}"), &pair);
+    }
 }
 
 /// The same under criterion, to compare commits with.

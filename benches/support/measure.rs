@@ -147,6 +147,12 @@ impl Extend<Duration> for Samples {
     }
 }
 
+impl FromIterator<Duration> for Samples {
+    fn from_iter<T: IntoIterator<Item = Duration>>(samples: T) -> Self {
+        Self(samples.into_iter().collect())
+    }
+}
+
 /// Times of ours and of a reference, taken in the same breath.
 #[derive(Debug, Clone, Default)]
 pub struct Pair {

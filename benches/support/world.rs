@@ -4,8 +4,8 @@ use crate::raw::{Forward as Element, Namespace, Port, Route};
 use core::num::NonZeroU16;
 use core::time::Duration;
 use hostnet::{
-    Attachment, AttachmentId, Desired, DeviceName, Forward, Host, Network, NetworkName, Observed,
-    Owner, Plan, Sandbox, Subject,
+    Attachment, AttachmentId, Desired, DeviceName, Forward, Host, NamespaceName, Network,
+    NetworkName, Observed, Owner, Plan, Sandbox, Subject,
 };
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -146,7 +146,7 @@ pub fn subjects(vms: impl IntoIterator<Item = u32>) -> BTreeSet<Subject> {
     vms.into_iter().map(|n| Subject::Attachment(id(n))).collect()
 }
 
-/// A network with a bridge.
+/// A network with a bridge. Sources are not checked, since `ip` and the floor do not check them either.
 ///
 /// # Panics
 /// Never: its parts are right.
@@ -154,7 +154,8 @@ pub fn subjects(vms: impl IntoIterator<Item = u32>) -> BTreeSet<Subject> {
 pub fn network() -> Network {
     let gateway = "172.16.0.1/16".parse().expect("a prefix");
     let bridge = DeviceName::new(BRIDGE).expect("a name");
-    Network::bridged(lan(), bridge, gateway).expect("a network").with_masquerade()
+    let network = Network::bridged(lan(), bridge, gateway).expect("a network");
+    network.with_masquerade().with_unchecked_sources()
 }
 
 /// The network, and these VMs on it.
@@ -168,6 +169,36 @@ pub fn desired(vms: impl IntoIterator<Item = Attachment>) -> Desired {
         desired.add_attachment(vm).expect("a VM that fits");
     }
     desired
+}
+
+/// The network without a bridge, and these VMs on it.
+///
+/// # Panics
+/// When there are too many.
+pub fn routed_desired(vms: impl IntoIterator<Item = Attachment>) -> Desired {
+    let gateway = "172.16.0.1/16".parse().expect("a prefix");
+    let device = DeviceName::new(BRIDGE).expect("a name");
+    let network = Network::routed(lan(), device, gateway).expect("a network");
+    let network = network.with_masquerade().with_unchecked_sources();
+    let mut desired = Desired::new(Owner::new(OWNER).expect("an owner"));
+    desired.add_network(network).expect("a network that fits");
+    for vm in vms {
+        desired.add_attachment(vm).expect("a VM that fits");
+    }
+    desired
+}
+
+/// The VM of this number in a namespace of its own, with a forward.
+///
+/// # Panics
+/// When the number is above 40,000.
+#[must_use]
+pub fn sandboxed(n: u32) -> Attachment {
+    let device = |prefix: &str| DeviceName::new(&format!("{prefix}_{}", id(n))).expect("a name");
+    let name = NamespaceName::new(&format!("ns_vm_{}", id(n))).expect("a name");
+    vm(n)
+        .with_namespace(hostnet::Namespace::new(name, device("vh"), device("vn")))
+        .with_forward(forward(u16::try_from(20_000 + n).expect("a port")))
 }
 
 /// The VM of this number, without forwards.
@@ -196,7 +227,7 @@ pub fn forward(host_port: u16) -> Forward {
 #[must_use]
 pub fn element(n: u32, host_port: u16) -> Element {
     let to = SocketAddrV4::new(address(n), 22);
-    Element { host_port, to, tag: format!("hostnet:{OWNER}:vm:{}:forward:0", id(n)) }
+    Element { host_port, to, tag: format!("hostnet:{OWNER}:vm:{}:rules:0", id(n)) }
 }
 
 /// The VM's TAP as the floor makes it.

@@ -4,9 +4,9 @@ use nix::libc;
 use std::net::SocketAddrV4;
 
 // Numbers of `linux/netfilter/nfnetlink.h` and `nf_tables.h`.
-const BATCH_BEGIN: u16 = 16;
-const BATCH_END: u16 = 17;
-const SUBSYSTEM: u16 = 10;
+pub(super) const BATCH_BEGIN: u16 = 16;
+pub(super) const BATCH_END: u16 = 17;
+pub(super) const SUBSYSTEM: u16 = 10;
 const NEWSETELEM: u16 = (SUBSYSTEM << 8) + 12;
 const DELSETELEM: u16 = (SUBSYSTEM << 8) + 14;
 const LIST_TABLE: u16 = 1;
@@ -17,7 +17,7 @@ const ELEM_KEY: u16 = 1;
 const ELEM_DATA: u16 = 2;
 const ELEM_USERDATA: u16 = 6;
 const DATA_VALUE: u16 = 1;
-const INET: u8 = 1;
+pub(super) const INET: u8 = 1;
 const TCP: u8 = 6;
 
 /// The firewall, in the namespace of the thread that opened it.

@@ -20,10 +20,15 @@ const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const INFO_KIND: u16 = 1;
 const INFO_DATA: u16 = 2;
+const INFO_SLAVE_KIND: u16 = 4;
+const INFO_SLAVE_DATA: u16 = 5;
+const BRPORT_ISOLATED: u16 = 33;
 const VETH_INFO_PEER: u16 = 1;
 const INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_MODE_NONE: u8 = 1;
 const SKIP_STATS: u32 = 8;
+/// A link group of the floor's own, where hostnet has its owner's.
+const BIRTH_GROUP: u32 = 0x5000_0000;
 
 const ACK: u16 = number(libc::NLM_F_REQUEST | libc::NLM_F_ACK);
 pub(super) const CREATE: u16 = ACK | number(libc::NLM_F_CREATE | libc::NLM_F_EXCL);
@@ -95,18 +100,25 @@ impl Route {
         tap.persist();
     }
 
-    /// Makes a device a port of a bridge and brings it up.
+    /// Makes a device an isolated port of a bridge, and then brings it up.
     ///
     /// # Panics
     /// When the kernel refuses.
     pub fn attach(&mut self, tag: &str, bridge: u32) {
-        let message = link(libc::RTM_SETLINK, ACK, 0, Flags::Up)
+        let message = link(libc::RTM_SETLINK, ACK, 0, Flags::Same)
             .attribute(IFLA_MASTER, &bridge.to_ne_bytes())
             .text(IFLA_ALT_IFNAME, tag);
         self.done(&message, "attach");
+        let message = link(libc::RTM_NEWLINK, ACK, 0, Flags::Up)
+            .nest(IFLA_LINKINFO, |info| {
+                info.text(INFO_SLAVE_KIND, "bridge")
+                    .nest(INFO_SLAVE_DATA, |port| port.attribute(BRPORT_ISOLATED, &[1]))
+            })
+            .text(IFLA_ALT_IFNAME, tag);
+        self.done(&message, "isolate");
     }
 
-    /// The same, by its index.
+    /// Makes a device a port of a bridge, in one message, and brings it up.
     ///
     /// # Panics
     /// When the kernel refuses.
@@ -150,14 +162,22 @@ impl Route {
             .text(IFLA_IFALIAS, "hostnet: made at 1795000000")
             .nest(IFLA_AF_SPEC, no_ipv6)
             .text(IFLA_IFNAME, &port.name)
-            .attribute(IFLA_ADDRESS, &port.mac);
+            .attribute(IFLA_ADDRESS, &port.mac)
+            .attribute(IFLA_GROUP, &BIRTH_GROUP.to_ne_bytes());
         self.done(&message, "set up");
     }
 
-    fn tag(&mut self, name: &str, tag: &str) {
+    /// Tags a device, with the generation and without.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn tag(&mut self, name: &str, tag: &str) {
+        let (identity, _) = tag.rsplit_once(':').expect("a generation");
         let message = link(NEWLINKPROP, CREATE, 0, Flags::Same)
             .text(IFLA_IFNAME, name)
-            .nest(IFLA_PROP_LIST, |list| list.text(IFLA_ALT_IFNAME, tag));
+            .nest(IFLA_PROP_LIST, |list| {
+                list.text(IFLA_ALT_IFNAME, tag).text(IFLA_ALT_IFNAME, identity)
+            });
         self.done(&message, "tag");
     }
 

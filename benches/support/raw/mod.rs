@@ -3,6 +3,7 @@
 
 mod address;
 mod element;
+mod gate;
 mod link;
 mod message;
 mod namespace;
@@ -11,6 +12,7 @@ mod tap;
 
 pub use address::Via;
 pub use element::{Forward, Nft};
+pub use gate::create_gate;
 pub use link::{Dumped, Port, Route};
 pub use message::Message;
 pub use namespace::Namespace;
