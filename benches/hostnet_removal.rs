@@ -105,7 +105,7 @@ fn many(report: &mut Report, options: &Options) {
     }
     report.faster(format!("raw one by one / {MANY} together, per TAP"), &pair, 11.0);
     stall(report, "worst stall of somebody else, ms", &stalls, Some(LONGEST_STALL));
-    report.told(format!("raw group of {MANY} / {MANY} together, per TAP"), &grouped);
+    report.told(format!("{MANY} together / raw group of {MANY}, per TAP"), &grouped);
     stall(report, "worst stall by the raw group, ms", &grouped_stalls, None);
 }
 

@@ -91,7 +91,7 @@ fn whole(report: &mut Report, options: &Options) {
     report.add("sandbox by `ensure`, p99 / p50", ratio, bar, last.ours.len(), (p99, p50));
     let removed = time(|| host.world.remove(0..count)) / count;
     report.told(
-        format!("sandbox by `ensure` / each of {count} removed together"),
+        format!("each of {count} sandboxes removed together / made by `ensure`"),
         &Pair { ours: [removed].into_iter().collect(), reference: last.ours },
     );
     host.check(count);
@@ -109,7 +109,7 @@ fn floor(report: &mut Report, options: &Options) {
     host.check(count);
     let (first, last) = samples.ends(100);
     let pair = Pair { ours: last.clone(), reference: first };
-    report.told(format!("raw sandbox, first 100 / last 100 of {count}"), &pair);
+    report.told(format!("raw sandbox, last 100 / first 100 of {count}"), &pair);
     let (p50, p99) = (last.median(), last.percentile(99));
     let ratio = p99.as_secs_f64() / p50.as_secs_f64();
     let what = format!("raw sandbox, p99 / p50 of the last 100 of {count}");

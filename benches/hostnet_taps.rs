@@ -175,7 +175,7 @@ fn against_ip(report: &mut Report, options: &Options, host: &mut Host, present: 
         let what = format!("three `ip` processes / {way}, {present} present");
         match bar {
             Some(bar) => report.faster(what, &pair, bar),
-            None => report.told(what, &pair),
+            None => report.told_faster(what, &pair),
         }
     }
 
@@ -195,7 +195,8 @@ fn against_ip(report: &mut Report, options: &Options, host: &mut Host, present: 
         );
         host.clear(host.ours.start..host.reference.end);
     }
-    report.told(format!("`ip -batch` of {ROUND} / TAPs by `apply`, {present} present"), &pair);
+    report
+        .told_faster(format!("`ip -batch` of {ROUND} / TAPs by `apply`, {present} present"), &pair);
 }
 
 /// VMs on a network without a bridge, more and more of them; every other one is the floor's, by which one sees what of
@@ -221,10 +222,10 @@ fn routed(report: &mut Report, options: &Options) {
     report.flat(format!("routed TAP, last 100 / first 100 of {count}"), &first, &last, 1.2);
     let (raw_first, raw_last) = raw.ends(100);
     let growth = Pair { ours: raw_last.clone(), reference: raw_first.clone() };
-    report.told(format!("raw routed TAP, first 100 / last 100 of {count}"), &growth);
+    report.told(format!("raw routed TAP, last 100 / first 100 of {count}"), &growth);
     for (which, ours, reference) in [("first", first, raw_first), ("last", last, raw_last)] {
         let pair = Pair { ours, reference };
-        report.told(format!("raw / routed TAP by `ensure`, {which} 100 of {count}"), &pair);
+        report.told(format!("routed TAP by `ensure` / raw, {which} 100 of {count}"), &pair);
     }
 }
 

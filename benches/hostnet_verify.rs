@@ -65,7 +65,7 @@ fn bars(report: &mut Report, options: &Options) {
         }
         of_one.extend(single.ours.iter());
         ensured.push(of_one);
-        report.told(format!("raw look at one TAP / `ensure` of one of {present}"), &single);
+        report.told(format!("no-op `ensure` of one of {present} / raw look at it"), &single);
 
         let mut pair = Pair::default();
         for round in 0..options.samples(40, 10) {

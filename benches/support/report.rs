@@ -91,8 +91,15 @@ impl Report {
     }
 
     /// How many times faster ours is than the reference, for information.
-    pub fn told(&mut self, what: impl Into<String>, pair: &Pair) {
+    pub fn told_faster(&mut self, what: impl Into<String>, pair: &Pair) {
         self.faster_or_told(what, pair, None);
+    }
+
+    /// Ours in relation to the reference's time, for information.
+    pub fn told(&mut self, what: impl Into<String>, pair: &Pair) {
+        let (ours, reference) = (pair.ours.median(), pair.reference.median());
+        let ratio = ours.as_secs_f64() / reference.as_secs_f64();
+        self.add(what, ratio, (Direction::AtMost, None), pair.ours.len(), (ours, reference));
     }
 
     /// The last in relation to the first, which must not be above the bar.
