@@ -1,6 +1,7 @@
 //! What carries a plan out: the kernel, or the in-memory one that obeys the same rules.
 
 use crate::error::OpError;
+use crate::events::Events;
 use crate::firewall::Element;
 use crate::observed::{Coverage, Observed};
 use crate::op::{Op, Route};
@@ -28,6 +29,9 @@ pub(crate) trait Backend {
 
     /// The neighbour table of one device, named by the identity of its tag.
     fn neighbours(&mut self, device: &Tag) -> Result<Vec<Neighbour>, OpError>;
+
+    /// Starts to listen to what happens to links and neighbours.
+    fn events(&mut self) -> Result<Events, OpError>;
 
     /// What one device has counted, named by the identity of its tag.
     fn counters(&mut self, device: &Tag) -> Result<Counters, OpError>;

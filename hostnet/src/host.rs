@@ -1,6 +1,7 @@
 use crate::apply::{self, Applied, ApplyError, Progress, Step};
 use crate::backend::{Backend, Counters, Neighbour, Only, Scope};
 use crate::error::{Cause, OpError};
+use crate::events::Events;
 use crate::observed::Observed;
 use crate::plan::wanted::{self, network_tag};
 use crate::plan::{Plan, PlanError, PlanKind, TeardownError, plan, teardown_among};
@@ -276,6 +277,15 @@ impl Host {
         let ports = self.ports(attachment);
         let result = self.run(move |backend| first_of(&ports, |tag| backend.counters(tag))).await;
         result.unwrap_or_else(|| Err(OpError::new("read the counters", Cause::Closed)))
+    }
+
+    /// Listens to what happens to links and neighbours in the namespace. The first event tells everything there is.
+    ///
+    /// # Errors
+    /// When no thread or netlink socket can be had.
+    pub async fn events(&self) -> Result<Events, OpError> {
+        let result = self.run(|backend| backend.events()).await;
+        result.unwrap_or_else(|| Err(OpError::new("listen to the namespace", Cause::Closed)))
     }
 
     /// What an attachment's device on the host may be, of any generation.

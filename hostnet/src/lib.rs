@@ -73,6 +73,7 @@
 mod apply;
 mod backend;
 mod error;
+mod events;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod firewall;
@@ -88,6 +89,7 @@ mod tag;
 pub use apply::{Applied, ApplyError, Step};
 pub use backend::{Counters, Neighbour, NeighbourState};
 pub use error::{Cause, Errno, OpError};
+pub use events::{Event, Events};
 pub use firewall::{Element, Gate, Marks, TableFamily, TableName};
 pub use host::{EnsureError, Host, OpenError};
 #[cfg(target_os = "linux")]

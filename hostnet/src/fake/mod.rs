@@ -32,6 +32,7 @@ pub use state::State;
 
 use crate::backend::{Backend, Counters, Effect, Neighbour, Scope};
 use crate::error::{Cause, Errno, OpError};
+use crate::events::{Event, Events, WAITING};
 use crate::observed::{Link, Observed, ObservedNamespace, Table};
 use crate::op::{LinkChange, Op};
 use crate::spec::{DeviceName, Family, NamespaceName, Owner};
@@ -40,6 +41,7 @@ use core::time::Duration;
 use macaddr::MacAddr6;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
 
 /// A host in memory: a network namespace, and the named ones that are made there. Clones are the same one.
 #[derive(Debug, Clone, Default)]
@@ -52,8 +54,29 @@ struct World {
     forwarding: BTreeMap<Option<NamespaceName>, BTreeSet<Family>>,
     neighbours: Vec<(String, Neighbour)>,
     counters: BTreeMap<String, Counters>,
+    /// Who is told of what happens to links.
+    listeners: Vec<Listener>,
     /// After how many further steps to fail once, and how.
     fault: Option<(usize, Errno)>,
+}
+
+/// Somebody who listens.
+#[derive(Debug)]
+struct Listener {
+    sender: mpsc::Sender<Event>,
+    /// Whether there was no room for an event.
+    missed: bool,
+}
+
+impl Listener {
+    /// Tells of events, or of everything if some were missed; false if nobody listens any more.
+    fn tell(&mut self, events: &[Event], everything: &Event) -> bool {
+        let fits = !self.missed && self.sender.capacity() > events.len();
+        let events = if fits { events } else { core::slice::from_ref(everything) };
+        let told = events.iter().try_for_each(|event| self.sender.try_send(event.clone()));
+        self.missed = told.is_err();
+        !self.sender.is_closed()
+    }
 }
 
 impl Fake {
@@ -155,6 +178,20 @@ impl Backend for Fake {
         Ok(world.neighbours.iter().filter(|(on, _)| *on == name).map(|(_, n)| *n).collect())
     }
 
+    fn events(&mut self) -> Result<Events, OpError> {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let mut world = self.world();
+        let neighbours = world.neighbours.iter().filter_map(|(on, neighbour)| {
+            let link = world.state.links(None).find(|link| link.name == *on)?;
+            Some((link.index, *neighbour))
+        });
+        let neighbours = neighbours.collect();
+        let links = world.state.links(None).cloned().collect();
+        let _ = sender.try_send(Event::Everything { links, neighbours });
+        world.listeners.push(Listener { sender, missed: false });
+        Ok(Events { receiver, _listening: Box::new(()) })
+    }
+
     fn counters(&mut self, device: &Tag) -> Result<Counters, OpError> {
         let world = self.world();
         let name = world.name_of(device).ok_or_else(|| missing("read the counters"))?;
@@ -173,7 +210,30 @@ impl World {
             Some((steps, errno)) => self.fault = Some((steps - 1, errno)),
             None => {}
         }
-        self.carry_out(None, op)
+        let before = (!self.listeners.is_empty()).then(|| self.state.clone());
+        let done = self.carry_out(None, op);
+        if let Some(before) = before {
+            self.tell(&before);
+        }
+        done
+    }
+
+    /// Tells whoever listens what is different now. A listener that lags behind misses events, as with the kernel, and is
+    /// told everything instead once there is room.
+    fn tell(&mut self, before: &State) {
+        let old: BTreeMap<u32, &Link> = before.links(None).map(|link| (link.index, link)).collect();
+        let now: BTreeMap<u32, &Link> =
+            self.state.links(None).map(|link| (link.index, link)).collect();
+        let gone = old.values().filter(|link| !now.contains_key(&link.index));
+        let gone = gone.map(|link| Event::LinkGone { index: link.index, name: link.name.clone() });
+        let new = now.values().filter(|link| old.get(&link.index) != Some(link));
+        let new = new.map(|link| Event::Link(Box::new((*link).clone())));
+        let events: Vec<Event> = gone.chain(new).collect();
+        let everything = Event::Everything {
+            links: now.values().map(|link| (*link).clone()).collect(),
+            neighbours: Vec::new(),
+        };
+        self.listeners.retain_mut(|listener| listener.tell(&events, &everything));
     }
 
     /// Carries out one step in the namespace of this name, or in the host's own.
@@ -245,6 +305,7 @@ impl World {
         }
         let names: BTreeSet<NamespaceName> = match only {
             None => self.state.namespaces().cloned().collect(),
+            Some(only) if only.to_go => self.state.namespaces().cloned().collect(),
             Some(only) => {
                 let leads_to = links.iter().filter_map(|link| link.leads_to.clone());
                 only.namespaces.iter().cloned().chain(leads_to).collect()

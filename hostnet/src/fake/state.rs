@@ -415,7 +415,7 @@ pub(super) fn change(link: &mut Link, change: &LinkChange) {
 fn set_up(link: &mut Link, setup: DeviceSetup) {
     link.group = setup.group;
     if setup.proxy {
-        link.settings.insert(LinkSetting::ProxyArp);
+        link.settings.extend(LinkSetting::OF_ROUTED);
     }
 }
 

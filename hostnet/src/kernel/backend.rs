@@ -4,9 +4,10 @@ use super::links;
 use super::netlink::{Netlink, Refusal};
 use super::netns;
 use super::nft::Nft;
-use super::{address, neighbour, qdisc, route, sysctl};
+use super::{address, events, neighbour, qdisc, route, sysctl};
 use crate::backend::{Backend, Counters, Effect, Neighbour, Scope};
 use crate::error::{Cause, Errno, OpError};
+use crate::events::Events;
 use crate::observed::Observed;
 use crate::op::{LinkChange, Op};
 use crate::spec::Owner;
@@ -221,6 +222,10 @@ impl Backend for Kernel {
             .map_err(|refusal| refusal.doing(doing()))?;
         let found = found.ok_or_else(|| OpError::new(doing(), Cause::Missing))?;
         neighbour::list(&mut self.route, found.link.index).map_err(|refusal| refusal.doing(doing()))
+    }
+
+    fn events(&mut self) -> Result<Events, OpError> {
+        events::listen().map_err(|error| Refusal::from(error).doing("listen to the namespace"))
     }
 
     fn counters(&mut self, device: &Tag) -> Result<Counters, OpError> {

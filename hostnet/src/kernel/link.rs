@@ -140,7 +140,7 @@ pub(super) struct Setup<'a> {
 impl Setup<'_> {
     /// What a guest's device is set up with besides.
     pub(super) const fn of(setup: DeviceSetup) -> Self {
-        let settings: &[_] = if setup.proxy { &[LinkSetting::ProxyArp] } else { &[] };
+        let settings: &[_] = if setup.proxy { &LinkSetting::OF_ROUTED } else { &[] };
         Self { mac: None, mtu: None, group: Some(setup.group), settings, leads_to: None }
     }
 }

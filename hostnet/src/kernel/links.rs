@@ -65,7 +65,7 @@ pub(super) struct Found {
 
 /// Finds one link.
 pub(super) fn find(netlink: &mut Netlink, at: At<'_>) -> Result<Option<Found>, Refusal> {
-    match netlink.ask_raw(GET_LINK, &request(at, SKIP_STATS)) {
+    match netlink.ask_raw(GET_LINK, &request(at, SKIP_STATS), 0) {
         Ok(body) => Ok(parse(&body)),
         Err(Refusal::Kernel { errno: Errno::ENODEV, .. }) => Ok(None),
         Err(refusal) => Err(refusal),
@@ -91,7 +91,7 @@ pub(super) fn ports(netlink: &mut Netlink, bridge: u32) -> Result<Vec<Link>, Ref
 
 /// What a link has counted; none if it is not there.
 pub(super) fn counters(netlink: &mut Netlink, at: At<'_>) -> Result<Option<Counters>, Refusal> {
-    let body = match netlink.ask_raw(GET_LINK, &request(at, 0)) {
+    let body = match netlink.ask_raw(GET_LINK, &request(at, 0), 0) {
         Ok(body) => body,
         Err(Refusal::Kernel { errno: Errno::ENODEV, .. }) => return Ok(None),
         Err(refusal) => return Err(refusal),

@@ -7,6 +7,7 @@ mod address;
 mod attributes;
 mod backend;
 mod create;
+mod events;
 mod link;
 mod links;
 mod neighbour;

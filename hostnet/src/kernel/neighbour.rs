@@ -33,6 +33,12 @@ pub(super) fn list(netlink: &mut Netlink, index: u32) -> Result<Vec<Neighbour>, 
     Ok(of_device.filter_map(|entry| entry.neighbour).collect())
 }
 
+/// The neighbours of all devices, each with its device.
+pub(super) fn everywhere(netlink: &mut Netlink) -> Result<Vec<(u32, Neighbour)>, Refusal> {
+    let found = netlink.list_raw(GET, &head(0, 0, 0, 0), parse)?;
+    Ok(found.into_iter().filter_map(|entry| Some((entry.index, entry.neighbour?))).collect())
+}
+
 /// Our permanent entries of one device, those that the host answers for included.
 pub(super) fn fixed(netlink: &mut Netlink, index: u32) -> Result<Vec<NeighbourEntry>, Refusal> {
     let mut entries = Vec::new();
@@ -158,8 +164,9 @@ fn of_device(family: u8, flags: u8, index: u32) -> Vec<u8> {
 }
 
 fn fixed_entry(index: u32, entry: NeighbourEntry) -> Vec<u8> {
-    let (state, flags) = if entry.mac.is_some() { (NUD_PERMANENT, 0) } else { (0, NTF_PROXY) };
-    let mut body = head(family(entry.address), index, state, flags);
+    // Without being permanent even an answer for others goes when the guest pulls its cable.
+    let flags = if entry.mac.is_some() { 0 } else { NTF_PROXY };
+    let mut body = head(family(entry.address), index, NUD_PERMANENT, flags);
     append(&mut body, &[address(DESTINATION, entry.address)]);
     let mac = entry.mac.map(|mac| DefaultNla::new(LLADDR, mac.as_bytes().to_vec()));
     append(&mut body, mac.as_slice());

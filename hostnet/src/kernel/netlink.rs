@@ -107,8 +107,13 @@ impl Netlink {
     }
 
     /// Asks for one object with such bytes and gives those after the netlink header.
-    pub(super) fn ask_raw(&mut self, message_type: u16, body: &[u8]) -> Result<Vec<u8>, Refusal> {
-        self.start_raw(message_type, body, NLM_F_REQUEST | NLM_F_ACK)?;
+    pub(super) fn ask_raw(
+        &mut self,
+        message_type: u16,
+        body: &[u8],
+        flags: u16,
+    ) -> Result<Vec<u8>, Refusal> {
+        self.start_raw(message_type, body, NLM_F_REQUEST | NLM_F_ACK | flags)?;
         let mut found = None;
         self.raw_answers(|_, body| {
             found = Some(body.to_vec());
@@ -329,7 +334,8 @@ pub(super) fn append<M: NetlinkSerializable>(
     message.serialize(bytes.get_mut(start..).unwrap_or_default());
 }
 
-fn for_each_message(
+/// Takes the messages in these bytes one by one.
+pub(super) fn for_each_message(
     mut bytes: &[u8],
     mut each: impl FnMut(&NetlinkHeader, &[u8]) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {

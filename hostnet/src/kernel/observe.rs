@@ -33,6 +33,10 @@ impl Kernel {
         let names = match only {
             _ if self.inside => BTreeSet::new(),
             None => netns::names().map_err(doing("list the network namespaces"))?,
+            // Whose devices are gone may have left a namespace, and only that knows whose it was.
+            Some(only) if only.to_go && !all_there(only, &links) => {
+                netns::names().map_err(doing("list the network namespaces"))?
+            }
             Some(only) => {
                 let leads_to = links.iter().filter_map(|link| link.leads_to.clone());
                 only.namespaces.iter().cloned().chain(leads_to).collect()
@@ -228,6 +232,15 @@ impl Kernel {
         }
         Ok(())
     }
+}
+
+/// Whether each attachment has a device still.
+fn all_there(only: &Only, links: &[Link]) -> bool {
+    let tags = links.iter().filter_map(|link| link.tag.as_ref());
+    let there: BTreeSet<&Subject> = tags.map(Tag::subject).collect();
+    let mut attachments =
+        only.subjects.iter().filter(|subject| matches!(subject, Subject::Attachment(_)));
+    attachments.all(|subject| there.contains(subject))
 }
 
 fn is_of(link: &Link, owner: &Owner) -> bool {

@@ -4,7 +4,7 @@ use super::attributes::{append, attribute, nest, number, text};
 use super::netlink::{Netlink, Refusal};
 use crate::spec::Rate;
 use core::num::NonZeroU64;
-use rtnetlink::packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_REPLACE};
+use rtnetlink::packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_ECHO, NLM_F_REPLACE};
 
 /// `RTM_NEWQDISC`, `RTM_DELQDISC`, `RTM_GETQDISC`.
 const NEW: u16 = 36;
@@ -55,7 +55,8 @@ pub(super) fn set(netlink: &mut Netlink, index: u32, rate: Option<Rate>) -> Resu
 
 /// The rate at which packets leave by a device, if it is limited.
 pub(super) fn get(netlink: &mut Netlink, index: u32) -> Result<Option<Rate>, Refusal> {
-    Ok(parse(&netlink.ask_raw(GET, &head(index))?))
+    // The kernel tells only those who listen, and whoever asks for an echo.
+    Ok(parse(&netlink.ask_raw(GET, &head(index), NLM_F_ECHO)?))
 }
 
 fn head(index: u32) -> Vec<u8> {

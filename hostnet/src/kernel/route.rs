@@ -64,7 +64,7 @@ pub(super) fn find(
     let address = destination.addr();
     let mut body = head(family(address), destination.max_prefix_len(), 0, 0, FIB_MATCH);
     append(&mut body, &[super::attributes::address(DESTINATION, address)]);
-    match netlink.ask_raw(GET, &body) {
+    match netlink.ask_raw(GET, &body, 0) {
         Ok(body) => Ok(parse(&body)
             .filter(|found| found.ours && found.route.destination == destination)
             .map(Found::leads)),

@@ -45,6 +45,8 @@ pub enum LinkChange {
     },
     /// How fast packets leave by it.
     Rate {
+        /// Its present name, by which alone `tc` finds it.
+        device: String,
         /// How fast they do.
         from: Option<Rate>,
         /// How fast they are to.
@@ -81,6 +83,11 @@ pub enum LinkSetting {
     ProxyArp,
 }
 
+impl LinkSetting {
+    /// What the device of a routed network's guest has on.
+    pub(crate) const OF_ROUTED: [Self; 2] = [Self::ProxyArp, Self::RouteLocalnet];
+}
+
 impl LinkChange {
     /// The change back.
     #[must_use]
@@ -91,7 +98,7 @@ impl LinkChange {
             Self::Mtu { from, to } => Self::Mtu { from: to, to: from },
             Self::Group { from, to } => Self::Group { from: to, to: from },
             Self::Isolation { from, to } => Self::Isolation { from: to, to: from },
-            Self::Rate { from, to } => Self::Rate { from: to, to: from },
+            Self::Rate { device, from, to } => Self::Rate { device, from: to, to: from },
             Self::Setting { device, setting, from, to } => {
                 Self::Setting { device, setting, from: to, to: from }
             }

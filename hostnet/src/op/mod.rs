@@ -250,7 +250,8 @@ pub enum Rules {
 pub struct DeviceSetup {
     /// Its link group, by which the rules know it.
     pub group: u32,
-    /// Whether the host answers there for whatever it has a route to (proxy ARP, and NDP for single addresses).
+    /// Whether it is a routed network's: the host answers there for whatever it has a route to (proxy ARP, and NDP
+    /// for single addresses), and packets from 127.0.0.0/8 may leave by it.
     pub proxy: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Steps as the commands they stand for.
 
-use super::{DeviceSetup, LinkChange, Op, Rules, VethEnd};
+use super::{DeviceSetup, LinkChange, LinkSetting, Op, Rules, VethEnd};
 use crate::firewall::{Element, TableFamily, TableName};
 use crate::spec::{Family, TapOptions};
 use crate::tag::{Role, Tag, birth_group};
@@ -173,7 +173,7 @@ impl Commands {
                     Op::PROTOCOL
                 )),
                 None => self.add(format_args!(
-                    "ip neigh add proxy {} dev '{tag}' protocol {}",
+                    "ip neigh add proxy {} nud permanent dev '{tag}' protocol {}",
                     entry.address,
                     Op::PROTOCOL
                 )),
@@ -206,8 +206,11 @@ impl Commands {
     fn set_up(&mut self, name: &str, setup: DeviceSetup) {
         self.add(format_args!("sysctl -w net.ipv6.conf.{name}.addr_gen_mode=1"));
         if setup.proxy {
-            self.add(format_args!("sysctl -w net.ipv4.conf.{name}.proxy_arp=1"));
+            for setting in LinkSetting::OF_ROUTED {
+                self.add(format_args!("sysctl -w net.ipv4.conf.{name}.{setting}=1"));
+            }
             self.add(format_args!("sysctl -w net.ipv4.neigh.{name}.proxy_delay=0"));
+            self.add(format_args!("sysctl -w net.ipv6.neigh.{name}.proxy_delay=0"));
             self.add(format_args!("sysctl -w net.ipv6.conf.{name}.proxy_ndp=1"));
         }
     }
@@ -250,14 +253,14 @@ impl Commands {
                 self.add(format_args!("ip link set '{tag}' group {to}"));
             }
             LinkChange::Isolation { to, .. } => self.isolation(tag, *to),
-            LinkChange::Rate { to: Some(rate), .. } => self.add(format_args!(
-                "tc qdisc replace dev '{tag}' root tbf rate {}bps burst {} limit {}",
+            LinkChange::Rate { device, to: Some(rate), .. } => self.add(format_args!(
+                "tc qdisc replace dev '{device}' root tbf rate {}bps burst {} limit {}",
                 rate.bytes_per_second(),
                 rate.burst(),
                 rate.queue()
             )),
-            LinkChange::Rate { to: None, .. } => {
-                self.add(format_args!("tc qdisc del dev '{tag}' root"));
+            LinkChange::Rate { device, to: None, .. } => {
+                self.add(format_args!("tc qdisc del dev '{device}' root"));
             }
             LinkChange::Setting { device, setting, to, .. } => self.add(format_args!(
                 "sysctl -w 'net.ipv4.conf.{}.{setting}={}'",

@@ -37,7 +37,8 @@ impl<'a> Builder<'a> {
         }
         let (from, to) = (port.and_then(|link| link.rate), attachment.rate_to_guest());
         if from != to {
-            self.set(&tag, LinkChange::Rate { from, to });
+            let device = attachment.port_name().to_string();
+            self.set(&tag, LinkChange::Rate { device, from, to });
         }
         Ok(())
     }
@@ -198,6 +199,6 @@ const fn properties(
     mtu: u32,
     setup: DeviceSetup,
 ) -> Properties<'_> {
-    let settings: &[_] = if setup.proxy { &[LinkSetting::ProxyArp] } else { &[] };
+    let settings: &[_] = if setup.proxy { &LinkSetting::OF_ROUTED } else { &[] };
     Properties { name, mac: Some(mac), mtu, group: setup.group, settings }
 }

@@ -2,7 +2,7 @@ use super::{Plan, PlanKind};
 use crate::firewall::{Element, TableName};
 use crate::observed::{Coverage, Observed, Table};
 use crate::op::Op;
-use crate::tag::{Subject, Tag};
+use crate::tag::{Role, Subject, Tag};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ pub enum TeardownError {
     },
 }
 
-/// What is to be done so that nothing of these subjects is left, in order: forwards, namespaces, devices, other elements,
+/// What is to be done so that nothing of these subjects is left, in order: forwards, devices, namespaces, other elements,
 /// and at last our table if nothing else is in it.
 ///
 /// Every step stands alone, takes "not there" for success, and goes by the tags that were observed: what does not
@@ -84,15 +84,27 @@ pub(crate) fn teardown_among(
         |op: &Op| matches!(op, Op::RemoveElement { element: Element::Forward { .. }, .. });
     let (mut ops, others): (Vec<_>, Vec<_>) = ops.into_iter().partition(is_forward);
 
+    let mut links: Vec<&Tag> = observed.our_links().map(|(_, tag)| tag).filter(&chosen).collect();
+    // One end of a pair takes the other along.
+    let pairs: BTreeSet<_> = links
+        .iter()
+        .filter_map(|tag| match tag.role() {
+            Role::Downlink(number) => Some((tag.subject(), number)),
+            _ => None,
+        })
+        .collect();
+    links.retain(|tag| match tag.role() {
+        Role::Uplink(number) => !pairs.contains(&(tag.subject(), number)),
+        _ => true,
+    });
+    links.sort_by_key(|tag| tag.role().is_bridge());
+    ops.extend(links.into_iter().map(|tag| Op::DeleteLink { tag: tag.clone() }));
     for namespace in &observed.namespaces {
         if let Some(tag) = namespace.tag.as_ref().filter(&chosen) {
             let (name, tag) = (namespace.name.clone(), tag.clone());
             ops.push(Op::DeleteNamespace { name, tag });
         }
     }
-    let mut links: Vec<&Tag> = observed.our_links().map(|(_, tag)| tag).filter(&chosen).collect();
-    links.sort_by_key(|tag| tag.role().is_bridge());
-    ops.extend(links.into_iter().map(|tag| Op::DeleteLink { tag: tag.clone() }));
     ops.extend(others);
 
     if table_empties && matches!(observed.table, Table::Ours { .. }) {

@@ -3,7 +3,6 @@
 use crate::world::{Outcome, Stranger, block_on, port};
 use hostnet::{
     Attachment, AttachmentId, Desired, DeviceName, Host, Netns, Network, NetworkName, Owner,
-    TapOptions,
 };
 use ipnet::IpNet;
 use std::error::Error;
@@ -43,43 +42,73 @@ impl Machine {
     }
 
     /// A guest behind this attachment's TAP, with its MAC and addresses and the gateways as its routers.
-    ///
-    /// Inside, a bridge plays the guest's network card and a TAP its end of the cable: the crate under test makes both.
     pub(crate) fn guest(
         attachment: &Attachment,
         network: &Network,
     ) -> Result<Self, Box<dyn Error>> {
+        let tap = hostnet::open_tap(attachment.tap_name(), attachment.tap_options())?;
+        let (addresses, routers): (Vec<_>, Vec<_>) = attachment
+            .addresses()
+            .map(|address| {
+                let gateway = network.gateways().find(|gateway| gateway.contains(&address));
+                let gateway = gateway.expect("a gateway of its family");
+                let address = IpNet::new(address, gateway.prefix_len());
+                (address.expect("the network's own length"), gateway.addr())
+            })
+            .unzip();
+        Self::plugged(tap, attachment, &addresses, routers)
+    }
+
+    /// A guest behind the TAP in this attachment's namespace, with the addresses that every guest has there.
+    pub(crate) fn guest_in_namespace(attachment: &Attachment) -> Result<Self, Box<dyn Error>> {
+        let namespace = attachment.namespace().ok_or("no namespace")?.clone();
+        let tap = in_namespace(namespace.name().as_str(), {
+            let (name, options) = (attachment.tap_name().clone(), attachment.tap_options());
+            move || Ok(hostnet::open_tap(&name, options)?)
+        })?;
+        let (addresses, routers): (Vec<IpNet>, Vec<IpAddr>) = attachment
+            .addresses()
+            .map(|address| match address {
+                IpAddr::V4(_) => (IpNet::V4(namespace.guest4()), IpAddr::V4(namespace.gateway4())),
+                IpAddr::V6(_) => (IpNet::V6(namespace.guest6()), IpAddr::V6(namespace.gateway6())),
+            })
+            .unzip();
+        Self::plugged(tap, attachment, &addresses, routers)
+    }
+
+    /// Inside, a bridge plays the guest's network card and a TAP its end of the cable: the crate under test makes both.
+    fn plugged(
+        ours: File,
+        attachment: &Attachment,
+        addresses: &[IpNet],
+        routers: Vec<IpAddr>,
+    ) -> Result<Self, Box<dyn Error>> {
         let mut machine = Self::new()?;
         let inside = Host::open_in(Owner::new("guest")?, Netns::named(&machine.name)?)?;
-        let mut addresses =
-            attachment.addresses().zip(network.gateways()).map(|(address, gateway)| {
-                IpNet::new(address, gateway.prefix_len()).expect("the network's own length")
-            });
-        let card = Network::bridged(
-            NetworkName::new("card")?,
-            DeviceName::new("eth0")?,
-            addresses.next().ok_or("no address")?,
-        )?;
+        let (first, others) = addresses.split_first().ok_or("no address")?;
+        let card = Network::bridged(NetworkName::new("card")?, DeviceName::new("eth0")?, *first)?;
+        let card = others.iter().copied().try_fold(card, Network::with_gateway)?;
         // What comes by the cable is from everybody.
-        let card = addresses.try_fold(card, Network::with_gateway)?.with_mac(attachment.mac())?;
-        let card = card.with_unchecked_sources();
+        let card = card.with_mac(attachment.mac())?.with_unchecked_sources();
         let mut wish = Desired::new(inside.owner().clone());
         // The cable's end needs an address for form's sake; nothing in the guest uses it.
-        let unused = card.prefixes().next().map(last_guest);
+        let unused = card.prefixes().next().map(unused_guest);
         wish.add_network(card)?;
-        wish.add_attachment(Attachment::tap(
-            AttachmentId::new("cable")?,
-            NetworkName::new("card")?,
-            DeviceName::new("cable")?,
-            [2, 0, 0, 0, 0, 1].into(),
-            unused.ok_or("no prefix")?,
-        )?)?;
+        wish.add_attachment(
+            Attachment::tap(
+                AttachmentId::new("cable")?,
+                NetworkName::new("card")?,
+                DeviceName::new("cable")?,
+                [2, 0, 0, 0, 0, 1].into(),
+                unused.ok_or("no prefix")?,
+            )?
+            .with_tap_options(attachment.tap_options()),
+        )?;
         block_on(inside.ensure(&wish))?;
-        let theirs = machine
-            .run(|| Ok(hostnet::open_tap(&DeviceName::new("cable")?, TapOptions::default())?))?;
-        let ours = hostnet::open_tap(attachment.tap_name(), TapOptions::default())?;
+        let options = attachment.tap_options();
+        let theirs =
+            machine.run(move || Ok(hostnet::open_tap(&DeviceName::new("cable")?, options)?))?;
         machine.cable = Some(Cable::plug(ours, theirs)?);
-        let routers: Vec<IpAddr> = network.gateways().map(|gateway| gateway.addr()).collect();
         machine.run(move || {
             block_on(async {
                 let stranger = Stranger::new();
@@ -122,17 +151,17 @@ impl Machine {
         Ok(machine)
     }
 
+    /// The name of its namespace.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Runs something in the machine, on a thread that ends with it.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, Box<dyn Error>> + Send + 'static,
     ) -> Result<T, Box<dyn Error>> {
-        let netns = Netns::named(&self.name)?;
-        let thread = thread::spawn(move || {
-            netns.enter().map_err(|error| error.to_string())?;
-            work().map_err(|error| error.to_string())
-        });
-        Ok(thread.join().map_err(|_panic| "the machine's thread panicked")??)
+        in_namespace(&self.name, work)
     }
 
     /// Answers TCP connections on a port by telling the client where it came from.
@@ -253,12 +282,26 @@ fn carry(from: &mut File, to: &mut File) -> bool {
     }
 }
 
-/// The last address that a guest can have.
-fn last_guest(prefix: IpNet) -> IpAddr {
-    match prefix.broadcast() {
-        IpAddr::V4(last) => IpAddr::V4((u32::from(last) - 1).into()),
-        last @ IpAddr::V6(_) => last,
+/// An address that a guest can have and none has: the third one.
+fn unused_guest(prefix: IpNet) -> IpAddr {
+    match prefix.network() {
+        IpAddr::V4(first) if prefix.prefix_len() == 30 => IpAddr::V4((u32::from(first) + 1).into()),
+        IpAddr::V4(first) => IpAddr::V4((u32::from(first) + 250).into()),
+        IpAddr::V6(first) => IpAddr::V6((u128::from(first) + 3).into()),
     }
+}
+
+/// Runs something in a named namespace, on a thread that ends with it.
+pub(crate) fn in_namespace<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> Result<T, Box<dyn Error>> + Send + 'static,
+) -> Result<T, Box<dyn Error>> {
+    let netns = Netns::named(name)?;
+    let thread = thread::spawn(move || {
+        netns.enter().map_err(|error| error.to_string())?;
+        work().map_err(|error| error.to_string())
+    });
+    Ok(thread.join().map_err(|_panic| "the machine's thread panicked")??)
 }
 
 /// A socket address from a text, for brevity.

@@ -2,10 +2,13 @@
 //! each test gets a fresh network namespace on a thread of its own: no root, no wrapper, no set-up.
 
 mod apply;
+mod events;
 mod foreign;
 mod guests;
 mod netns;
 mod recovery;
+mod shapes;
+mod spoofing;
 mod traffic;
 mod world;
 
@@ -23,8 +26,16 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let tests: [&[world::Test]; 5] =
-        [apply::TESTS, foreign::TESTS, netns::TESTS, recovery::TESTS, traffic::TESTS];
+    let tests: [&[world::Test]; 8] = [
+        apply::TESTS,
+        events::TESTS,
+        foreign::TESTS,
+        netns::TESTS,
+        recovery::TESTS,
+        shapes::TESTS,
+        spoofing::TESTS,
+        traffic::TESTS,
+    ];
     let lacking = hostnet::check_tun().err();
     if let Some(what) = &lacking {
         eprintln!("kernel tests that make TAPs cannot run: {what}");

@@ -116,6 +116,16 @@ pub(crate) fn settle() {
     std::thread::sleep(std::time::Duration::from_millis(500));
 }
 
+/// With `br_netfilter` on in the namespace the kernel keeps frames between ports in the bridge (see the README).
+pub(crate) fn without_bridge_filter() -> Outcome {
+    let filter = std::path::Path::new("/proc/sys/net/bridge/bridge-nf-call-iptables");
+    if filter.exists() {
+        std::fs::write(filter, "0")?;
+        std::fs::write("/proc/sys/net/bridge/bridge-nf-call-ip6tables", "0")?;
+    }
+    Ok(())
+}
+
 /// The first of these programs that is not installed.
 pub(crate) fn missing_program<'a>(programs: &[&'a str]) -> Option<&'a str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -157,6 +167,11 @@ impl Stranger {
         Ok(self.0.link().set(message).execute().await?)
     }
 
+    pub(crate) async fn set_mtu(&self, name: &str, mtu: u32) -> Outcome {
+        let index = self.index(name).await?;
+        Ok(self.0.link().set(LinkUnspec::new_with_index(index).mtu(mtu).build()).execute().await?)
+    }
+
     pub(crate) async fn delete(&self, name: &str) -> Outcome {
         let index = self.index(name).await?;
         Ok(self.0.link().del(index).execute().await?)
@@ -182,6 +197,28 @@ impl Stranger {
             request.message_mut().header.flags = AddressHeaderFlags::Nodad;
         }
         Ok(request.execute().await?)
+    }
+
+    pub(crate) async fn add_neighbour(&self, name: &str, address: IpAddr, mac: [u8; 6]) -> Outcome {
+        let index = self.index(name).await?;
+        let entry = self.0.neighbours().add(index, address).link_layer_address(&mac);
+        Ok(entry.execute().await?)
+    }
+
+    pub(crate) async fn add_route(&self, to: IpAddr, router: IpAddr) -> Outcome {
+        let length = if to.is_ipv4() { 32 } else { 128 };
+        let route = match (to, router) {
+            (IpAddr::V4(to), IpAddr::V4(router)) => RouteMessageBuilder::<Ipv4Addr>::new()
+                .destination_prefix(to, length)
+                .gateway(router)
+                .build(),
+            (IpAddr::V6(to), IpAddr::V6(router)) => RouteMessageBuilder::<Ipv6Addr>::new()
+                .destination_prefix(to, length)
+                .gateway(router)
+                .build(),
+            _ => return Err("two families".into()),
+        };
+        Ok(self.0.route().add(route).execute().await?)
     }
 
     pub(crate) async fn up(&self, name: &str) -> Outcome {
