@@ -1,0 +1,106 @@
+//! Finding that nothing is to be done: for one VM among few and many others, and for all of them.
+//!
+//! ```text
+//! cargo bench -p benches --bench hostnet_verify
+//! ```
+
+use benches::measure::{Options, Pair, Samples, time};
+use benches::raw::Route;
+use benches::report::Report;
+use benches::world::{self, World, desired, forward, in_fresh_netns, port, vm};
+use criterion::BenchmarkId;
+use hostnet::{Attachment, Desired};
+
+/// How many VMs there are.
+const POPULATIONS: [u32; 2] = [10, 1000];
+/// The VM that is looked after.
+const ONE: u32 = 7;
+
+fn main() {
+    let sandbox = world::enter();
+    let options = Options::from_args();
+    let mut report = Report::new("hostnet_verify");
+    if options.wants_bar("verify") {
+        in_fresh_netns(&sandbox, || bars(&mut report, &options));
+    }
+    if options.wants_group("verify") {
+        in_fresh_netns(&sandbox, || compare(&mut options.criterion()));
+    }
+    report.finish();
+}
+
+/// A VM with a forward.
+fn guest(n: u32) -> Attachment {
+    vm(n).with_forward(forward(u16::try_from(20_000 + n).expect("a port")))
+}
+
+/// Makes these VMs be there.
+fn populate(world: &World, present: u32) -> Desired {
+    let all = desired((0..present).map(guest));
+    world.ensure(&all);
+    assert_eq!(world.ensure(&all), 0);
+    all
+}
+
+/// Looks at everything, and finds nothing to do.
+fn verify(world: &World, all: &Desired) {
+    let plan = hostnet::plan(all, &world.observe()).expect("a plan");
+    assert!(plan.is_empty(), "{plan}");
+}
+
+fn bars(report: &mut Report, options: &Options) {
+    let (world, mut route) = (World::default(), Route::default());
+    let one = desired([guest(ONE)]);
+    let mut ensured = Vec::new();
+    for present in POPULATIONS {
+        let all = populate(&world, present);
+
+        let (mut of_one, mut single) = (Samples::default(), Pair::default());
+        for round in 0..options.samples(200, 50) {
+            single.take(
+                round,
+                || time(|| assert_eq!(world.ensure(&one), 0)),
+                || time(|| assert!(route.find(&port(ONE).name).is_some())),
+            );
+        }
+        of_one.extend(single.ours.iter());
+        ensured.push(of_one);
+        report.told(format!("no-op `ensure` of one of {present} / raw look at it"), &single);
+
+        let mut pair = Pair::default();
+        for round in 0..options.samples(40, 10) {
+            pair.take(
+                round,
+                || time(|| verify(&world, &all)),
+                || time(|| assert!(route.dump().len() > present as usize)),
+            );
+        }
+        if present == POPULATIONS[1] {
+            report.at_most(format!("`observe` and `plan` of {present} / raw dump"), &pair, 2.0);
+        }
+    }
+    let ([few, many], [first, last]) = (POPULATIONS, ensured.as_slice()) else {
+        unreachable!("two populations")
+    };
+    report.flat(format!("no-op `ensure` of one, {many} / {few} present"), first, last, 1.2);
+}
+
+/// The same under criterion, to compare commits with.
+fn compare(criterion: &mut criterion::Criterion) {
+    let (world, mut route) = (World::default(), Route::default());
+    let one = desired([guest(ONE)]);
+    for present in POPULATIONS {
+        let all = populate(&world, present);
+        let mut group = criterion.benchmark_group("verify");
+        group.bench_function(BenchmarkId::new("one", present), |bencher| {
+            bencher.iter(|| assert_eq!(world.ensure(&one), 0));
+        });
+        group.bench_function(BenchmarkId::new("all", present), |bencher| {
+            bencher.iter(|| verify(&world, &all));
+        });
+        group.bench_function(BenchmarkId::new("raw_dump", present), |bencher| {
+            bencher.iter(|| assert!(route.dump().len() > present as usize));
+        });
+        group.finish();
+    }
+}
