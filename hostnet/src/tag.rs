@@ -100,7 +100,8 @@ impl fmt::Display for Role {
 ///
 /// The kernel keeps it as an *altname* of the device: unique in its namespace, untouched by a rename, and
 /// usable in place of the name, so that "delete the device with this tag" is one step in which no
-/// other device can be hit. The text is at most 127 bytes (`ALTIFNAMSIZ` less the closing NUL).
+/// other device can be hit. The text is at most 127 bytes (`ALTIFNAMSIZ` less the closing NUL). The kernel looks at the
+/// first 15 of them to find it, so a number stands there that differs from device to device.
 ///
 /// ```
 /// use hostnet::{AttachmentId, Owner, Role, Subject, Tag};
@@ -111,8 +112,8 @@ impl fmt::Display for Role {
 ///     Role::Tap,
 ///     7,
 /// );
-/// assert_eq!(tag.to_string(), "hostnet:demo:vm:a1b2c3d4:tap:7");
-/// assert_eq!("hostnet:demo:vm:a1b2c3d4:tap:7".parse(), Ok(tag));
+/// assert_eq!(tag.to_string(), "hostnet-de8b:demo:vm:a1b2c3d4:tap:7");
+/// assert_eq!("hostnet-de8b:demo:vm:a1b2c3d4:tap:7".parse(), Ok(tag));
 /// # Ok::<(), hostnet::NameError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -129,8 +130,8 @@ pub struct Tag {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TagError {
-    /// Not of the form `hostnet:OWNER:KIND:NAME:ROLE:GENERATION`.
-    #[error("`{0}` is no tag; a tag reads hostnet:OWNER:net|vm:NAME:ROLE:GENERATION")]
+    /// Not of the form `hostnet-NUMBER:OWNER:KIND:NAME:ROLE:GENERATION`.
+    #[error("`{0}` is no tag; a tag reads hostnet-NUMBER:OWNER:net|vm:NAME:ROLE:GENERATION")]
     Form(String),
     /// The owner or the subject's name is not a valid one.
     #[error(transparent)]
@@ -185,7 +186,8 @@ impl fmt::Display for Tag {
             Subject::Attachment(id) => ("vm", id.as_str()),
         };
         let Self { owner, role, generation, .. } = self;
-        write!(f, "{}:{owner}:{kind}:{name}:{role}:{generation:x}", Self::PREFIX)
+        let identity = format!("{owner}:{kind}:{name}:{role}");
+        write!(f, "{}-{:04x}:{identity}:{generation:x}", Self::PREFIX, spread(&identity))
     }
 }
 
@@ -196,9 +198,7 @@ impl FromStr for Tag {
         let form = || TagError::Form(text.to_owned());
         let mut parts = text.split(':');
         let mut next = || parts.next().ok_or_else(form);
-        if next()? != Self::PREFIX {
-            return Err(form());
-        }
+        let prefix = next()?;
         let owner = Owner::new(next()?)?;
         let subject = match (next()?, next()?) {
             ("net", name) => Subject::Network(NetworkName::new(name)?),
@@ -208,11 +208,12 @@ impl FromStr for Tag {
         let role = Role::parse(next()?).ok_or_else(form)?;
         let digits = next()?;
         let generation = u64::from_str_radix(digits, 16).map_err(|_not_hex| form())?;
-        // One text per tag: no leading zeros, signs or capitals, nothing after it.
-        if parts.next().is_some() || digits != format!("{generation:x}") {
+        let tag = Self { owner, subject, role, generation };
+        // One text per tag: no leading zeros, signs or capitals, the right number in front, nothing after it.
+        if parts.next().is_some() || !prefix.starts_with(Self::PREFIX) || tag.to_string() != text {
             return Err(form());
         }
-        Ok(Self { owner, subject, role, generation })
+        Ok(tag)
     }
 }
 
@@ -228,6 +229,12 @@ impl From<Tag> for String {
     fn from(tag: Tag) -> Self {
         tag.to_string()
     }
+}
+
+/// A number by which the kernel's table of names is filled evenly: it goes by the first bytes of a name only.
+fn spread(identity: &str) -> u16 {
+    let [a, b, ..] = fnv1a(identity.as_bytes()).to_be_bytes();
+    u16::from_be_bytes([a, b])
 }
 
 /// The link group that devices of this owner are born in, before they carry their tag.
@@ -273,21 +280,23 @@ mod tests {
 
     #[test]
     fn only_the_exact_form_is_a_tag() {
-        "hostnet:o:vm:a:tap:0".parse::<Tag>().unwrap();
+        "hostnet-9526:o:vm:a:tap:0".parse::<Tag>().unwrap();
         for bad in [
             "",
             "hostnet",
-            "other:o:vm:a:tap:0",
-            "hostnet:o:vm:a:tap",
-            "hostnet:o:vm:a:tap:0:1",
-            "hostnet:o:vm:a:tap:00",
-            "hostnet:o:vm:a:tap:+1",
-            "hostnet:o:vm:a:tap:A",
-            "hostnet:o:vm:a:tap:10000000000000000",
-            "hostnet:o:vm:a:bond:0",
-            "hostnet:o:host:a:tap:0",
-            "hostnet:O:vm:a:tap:0",
-            "hostnet:o:vm::tap:0",
+            "other-9526:o:vm:a:tap:0",
+            "hostnet:o:vm:a:tap:0",
+            "hostnet-9527:o:vm:a:tap:0",
+            "hostnet-9526:o:vm:a:tap",
+            "hostnet-9526:o:vm:a:tap:0:1",
+            "hostnet-9526:o:vm:a:tap:00",
+            "hostnet-9526:o:vm:a:tap:+1",
+            "hostnet-9526:o:vm:a:tap:A",
+            "hostnet-9526:o:vm:a:tap:10000000000000000",
+            "hostnet-ad09:o:vm:a:bond:0",
+            "hostnet-9526:o:host:a:tap:0",
+            "hostnet-9526:O:vm:a:tap:0",
+            "hostnet-9526:o:vm::tap:0",
         ] {
             bad.parse::<Tag>().unwrap_err();
         }

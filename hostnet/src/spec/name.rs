@@ -188,7 +188,7 @@ macro_rules! text_impls {
 text_impls!(DeviceName);
 
 label! {
-    /// Who the devices belong to: one orchestrator or launcher on this host, at most 24 bytes.
+    /// Who the devices belong to: one orchestrator or launcher on this host, at most 20 bytes.
     ///
     /// Two programs with different owners never touch each other's devices, addresses or rules.
     ///
@@ -197,7 +197,7 @@ label! {
     /// assert_eq!(owner.to_string(), "scalebox");
     /// # Ok::<(), hostnet::NameError>(())
     /// ```
-    Owner, "owner", 24
+    Owner, "owner", 20
 }
 
 label! {

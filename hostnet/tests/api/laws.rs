@@ -2,7 +2,9 @@
 
 use crate::{desired, host, subjects, vm};
 use hostnet::fake::Fake;
-use hostnet::{Desired, DeviceName, Errno, NetworkName, Owner, Subject, Tag, plan};
+use hostnet::{
+    AttachmentId, Desired, DeviceName, Errno, NetworkName, Owner, Role, Subject, Tag, plan,
+};
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 
@@ -71,9 +73,18 @@ proptest! {
 
     /// Tags are read back as they were written, and nothing else is a tag.
     #[test]
-    fn tags_are_read_back(text in "hostnet:[a-z0-9]{1,4}:(vm|net):[a-z0-9]{1,4}:(tap|bridge|forward):[0-9a-f]{1,4}|\\PC*") {
-        if let Ok(tag) = text.parse::<Tag>() {
-            prop_assert_eq!(tag.to_string(), text);
+    fn tags_are_read_back(
+        (owner, name) in ("[a-z0-9]{1,20}", "[a-z0-9]{1,63}"),
+        role in prop::sample::select(vec![Role::Tap, Role::InnerEnd, Role::Rules, Role::Shard(3)]),
+        generation in any::<u64>(),
+        other in "\\PC*|hostnet-[0-9a-f]{4}:[a-z]{1,3}:vm:[a-z]{1,3}:tap:[0-9a-f]{1,3}",
+    ) {
+        let subject = Subject::Attachment(AttachmentId::new(&name).unwrap());
+        let tag = Tag::new(Owner::new(&owner).unwrap(), subject, role, generation);
+        prop_assert!(tag.to_string().len() <= 127 || matches!(role, Role::Shard(_)));
+        prop_assert_eq!(tag.to_string().parse(), Ok(tag));
+        if let Ok(tag) = other.parse::<Tag>() {
+            prop_assert_eq!(tag.to_string(), other);
         }
     }
 

@@ -265,7 +265,7 @@ fn two_vms_cannot_have_one_port() -> Outcome {
     )?;
     other.add_attachment(second.with_forward(Forward::tcp(port(22001), port(22))))?;
     let error = block_on(host.ensure(&other)).expect_err("the port is taken").to_string();
-    assert!(error.contains("hostnet:demo:vm:a1b2c300:rules:0"), "{error}");
+    assert!(error.contains("hostnet-ae2e:demo:vm:a1b2c300:rules:0"), "{error}");
 
     // The same found out by the kernel: the plan was made before the port was taken.
     let stale = {
@@ -418,7 +418,7 @@ fn programs_of_one_owner_do_not_trip_over_each_other() -> Outcome {
     block_on(hosts[0].apply(&plans[0]))?;
     for (host, late) in hosts.iter().zip(&plans).skip(1) {
         let error = block_on(host.apply(late)).expect_err("the bridge is there");
-        assert!(error.to_string().contains("hostnet:demo:net:default:bridge:0"), "{error}");
+        assert!(error.to_string().contains("hostnet-2492:demo:net:default:bridge:0"), "{error}");
     }
     // And none of them took anything of the first one's away.
     let mut network_only = Desired::new(hosts[0].owner().clone());

@@ -78,7 +78,7 @@ fn foreign_taps_are_never_shared() -> Outcome {
     let other = owned("other");
     block_on(other.ensure(&desired("other", 1)))?;
     let tap = vm(0).tap_name().to_string();
-    block_on(async { Stranger::new().untag(&tap, "hostnet:other:vm:a1b2c300:tap:0").await })?;
+    block_on(async { Stranger::new().untag(&tap, "hostnet-8d22:other:vm:a1b2c300:tap:0").await })?;
     block_on(async { Stranger::new().rename("br0", "br9").await })?;
 
     let host = owned("demo");
@@ -139,7 +139,10 @@ fn another_owner_is_a_stranger() -> Outcome {
     assert!(block_on(host.observe())?.subjects().is_empty());
     remove_all_there_is(&host)?;
     let error = block_on(host.ensure(&desired("demo", 1))).expect_err("the name is taken");
-    assert!(error.to_string().contains("tagged hostnet:other:net:default:bridge:0"), "{error}");
+    assert!(
+        error.to_string().contains("tagged hostnet-16f6:other:net:default:bridge:0"),
+        "{error}"
+    );
     assert_eq!(snapshot(&other), before);
     Ok(())
 }

@@ -136,7 +136,9 @@ fn a_bridge_without_its_tag_is_made_anew() -> Outcome {
     block_on(host.ensure(&desired))?;
     block_on(host.remove(&[Subject::Attachment(id("a1b2c300"))].into()))?;
     // As if the crash had come between the bridge's birth and its tag.
-    block_on(async { Stranger::new().untag("br0", "hostnet:demo:net:default:bridge:0").await })?;
+    block_on(async {
+        Stranger::new().untag("br0", "hostnet-2492:demo:net:default:bridge:0").await
+    })?;
     let observed = block_on(host.observe())?;
     let half = observed.link_named("br0").expect("there").index;
     // It is nobody's yet, but garbage all the same.

@@ -195,21 +195,12 @@ impl Nft {
         element: &Element,
         tag: &Tag,
     ) -> Result<Effect, Cause> {
-        let message = || {
-            let message = NfTablesMessage::NewSetElement(element::full(table, element, tag));
-            Change::create(element.family(), message)
-        };
-        let known = self.cache.as_ref().filter(|cache| cache.table == *table);
-        // So that it is known afterwards which generation this was.
-        let generation = known.map(|cache| cache.generation);
-        let mut added = self.commit(generation, [message()]);
-        if matches!(&added, Err(refusal) if refusal.errno() == Some(Errno::ERESTART)) {
-            self.cache = None;
-            added = self.commit(None, [message()]);
-        }
+        let message = NfTablesMessage::NewSetElement(element::full(table, element, tag));
+        let added = self.commit(None, [Change::create(element.family(), message)]);
         match added {
             Ok(()) => {
-                if let Some(cache) = &mut self.cache {
+                // If somebody else's change came between, the cache stays behind by that, and is not taken for current.
+                if let Some(cache) = self.cache.as_mut().filter(|cache| cache.table == *table) {
                     cache.added(element, tag);
                 }
                 Ok(Effect::Changed)
