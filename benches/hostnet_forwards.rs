@@ -29,6 +29,8 @@ const POPULATIONS: [u16; 2] = [10, 10_000];
 const OTHERS: u16 = 20_000;
 const OURS: u16 = 40_001;
 const REFERENCE: u16 = 40_002;
+/// How many changes are made in a row by either side.
+const BLOCK: usize = 10;
 /// How many forwards come by one plan.
 const MANY: u16 = 100;
 const MANY_PORTS: Range<u16> = 41_000..41_000 + MANY;
@@ -114,22 +116,29 @@ struct Change {
 impl Change {
     fn take(
         &mut self,
-        rounds: Range<usize>,
-        host: &mut Host,
+        (rounds, in_a_row): (usize, usize),
+        host: &Host,
         (add, remove): (impl Fn(&World, &Host), impl Fn(&World, &Host)),
         (add_reference, remove_reference): (impl Fn(&mut Nft), impl Fn(&mut Nft)),
     ) {
-        for round in rounds {
-            let mut nft = Nft::new(TABLE);
-            core::mem::swap(&mut nft, &mut host.nft);
-            let world = &host.world;
-            self.add.take(round, || time(|| add(world, host)), || time(|| add_reference(&mut nft)));
-            self.remove.take(
-                round,
-                || time(|| remove(world, host)),
-                || time(|| remove_reference(&mut nft)),
-            );
-            core::mem::swap(&mut nft, &mut host.nft);
+        let (world, mut nft) = (&host.world, Nft::new(TABLE));
+        for block in 0..rounds / in_a_row {
+            let sides = if block.is_multiple_of(2) { [true, false] } else { [false, true] };
+            for is_ours in sides {
+                // What hostnet knows is good for as long as nobody else changes a rule.
+                if is_ours && in_a_row > 1 {
+                    assert!(!world.observe().links.is_empty());
+                }
+                for _ in 0..in_a_row {
+                    if is_ours {
+                        self.add.ours.push(time(|| add(world, host)));
+                        self.remove.ours.push(time(|| remove(world, host)));
+                    } else {
+                        self.add.reference.push(time(|| add_reference(&mut nft)));
+                        self.remove.reference.push(time(|| remove_reference(&mut nft)));
+                    }
+                }
+            }
         }
     }
 }
@@ -170,7 +179,7 @@ fn change_among(
         |world: &World, host: &Host| world.apply(&host.add),
         |world: &World, host: &Host| world.apply(&host.remove),
     );
-    applied.take(0..options.samples(1000, 200), host, apply, raw);
+    applied.take((options.samples(1000, 200), BLOCK), host, apply, raw);
     report.at_most(format!("forward added by `apply` / raw, {present} present"), &applied.add, 3.0);
     report.at_most(
         format!("forward removed by `apply` / raw, {present} present"),
@@ -209,9 +218,9 @@ fn change_among(
     );
     // Nobody else changes a rule in between: that is another case, and told on its own.
     let quiet = (|_: &mut Nft| {}, |_: &mut Nft| {});
-    ensured.take(0..options.samples(200, 50), host, ensure, quiet);
+    ensured.take((options.samples(200, 50), BLOCK), host, ensure, quiet);
     let mut disturbed = Change::default();
-    disturbed.take(0..options.samples(30, 10), host, ensure, raw);
+    disturbed.take((options.samples(30, 10), 1), host, ensure, raw);
     let what = format!("forward added by `ensure` after somebody else's / raw, {present} present");
     report.told(what, &disturbed.add);
 
@@ -224,7 +233,7 @@ fn change_among(
         let (add, remove) = (words("add", &format!(" : {target}")), words("delete", ""));
         let mut programs = Change::default();
         let nft = (|_: &mut Nft| processes::nft(&add), |_: &mut Nft| processes::nft(&remove));
-        programs.take(0..options.samples(30, 10), host, apply, nft);
+        programs.take((options.samples(30, 10), BLOCK), host, apply, nft);
         let [added, removed] =
             ["added", "removed"].map(|what| format!("`nft` / forward {what}, {present} present"));
         report.faster(added, &programs.add, 100.0);

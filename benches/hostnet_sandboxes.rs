@@ -11,7 +11,7 @@ use benches::world::{
     self, BRIDGE, TABLE, World, desired, element, in_fresh_netns, port, sandboxed,
 };
 use core::time::Duration;
-use hostnet::Netns;
+use hostnet::{Netns, Role};
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd as _;
@@ -180,9 +180,14 @@ impl Host {
 }
 
 fn port_named(n: u32, prefix: &str, first: u8) -> Port {
-    let Port { name, mut mac, tag } = port(n);
+    let Port { name, mut mac, .. } = port(n);
     mac[0] = first;
-    Port { name: name.replace("tap", prefix), mac, tag: tag.replace("tap", prefix) }
+    let role = match prefix {
+        "vh" => Role::HostEnd,
+        "vn" => Role::InnerEnd,
+        _ => Role::Namespace,
+    };
+    Port { name: name.replace("tap", prefix), mac, tag: world::tag(n, role) }
 }
 
 /// The same under criterion, to compare commits with.

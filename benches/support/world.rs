@@ -2,10 +2,11 @@
 
 use crate::raw::{Forward as Element, Namespace, Port, Route};
 use core::num::NonZeroU16;
+use core::num::NonZeroUsize;
 use core::time::Duration;
 use hostnet::{
-    Attachment, AttachmentId, Desired, DeviceName, Forward, Host, NamespaceName, Network,
-    NetworkName, Observed, Owner, Plan, Sandbox, Subject,
+    Attachment, AttachmentId, Desired, DeviceName, Forward, Host, HostOptions, NamespaceName,
+    Network, NetworkName, Observed, Owner, Plan, Role, Sandbox, Subject, Tag,
 };
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -92,6 +93,17 @@ impl Default for World {
 }
 
 impl World {
+    /// On the calling thread's namespace, deleting so many devices together.
+    ///
+    /// # Panics
+    /// When there is no host to be had.
+    #[must_use]
+    pub fn with_sweep(devices: NonZeroUsize) -> Self {
+        let options = HostOptions::default().with_sweep(devices);
+        let owner = Owner::new(OWNER).expect("an owner");
+        Self { host: Host::open_with(owner, options).expect("a host"), ..Self::default() }
+    }
+
     /// Waits for a future.
     pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
@@ -227,17 +239,13 @@ pub fn forward(host_port: u16) -> Forward {
 #[must_use]
 pub fn element(n: u32, host_port: u16) -> Element {
     let to = SocketAddrV4::new(address(n), 22);
-    Element { host_port, to, tag: format!("hostnet:{OWNER}:vm:{}:rules:0", id(n)) }
+    Element { host_port, to, tag: tag(n, Role::Rules) }
 }
 
 /// The VM's TAP as the floor makes it.
 #[must_use]
 pub fn port(n: u32) -> Port {
-    Port {
-        name: tap_name(n),
-        mac: vm(n).host_mac().into_array(),
-        tag: format!("hostnet:{OWNER}:vm:{}:tap:0", id(n)),
-    }
+    Port { name: tap_name(n), mac: vm(n).host_mac().into_array(), tag: tag(n, Role::Tap) }
 }
 
 /// The name of the VM's TAP.
@@ -250,6 +258,16 @@ pub fn tap_name(n: u32) -> String {
 #[must_use]
 pub fn address(n: u32) -> Ipv4Addr {
     (u32::from(Ipv4Addr::new(172, 16, 0, 2)) + n).into()
+}
+
+/// The tag of something of the VM's, as hostnet would give it.
+///
+/// # Panics
+/// When [`OWNER`] is no owner.
+#[must_use]
+pub fn tag(n: u32, role: Role) -> String {
+    let owner = Owner::new(OWNER).expect("an owner");
+    Tag::new(owner, Subject::Attachment(id(n)), role, 0).to_string()
 }
 
 fn id(n: u32) -> AttachmentId {

@@ -44,18 +44,15 @@ impl Namespace {
     /// # Panics
     /// When the kernel refuses.
     #[must_use]
-    pub fn pinned(name: &str, inside: impl FnOnce() + Send) -> Self {
+    pub fn pinned(name: &str, inside: impl FnOnce()) -> Self {
         let path = Path::new("/run/netns").join(name);
+        let home = Self::current();
+        unshare(CloneFlags::CLONE_NEWNET).expect("a namespace");
+        inside();
         File::create_new(&path).expect("a file to mount on");
-        let target = &path;
-        let work = move || {
-            unshare(CloneFlags::CLONE_NEWNET).expect("a namespace");
-            inside();
-            mount(Some(OWN), target, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-                .expect("a mount");
-            File::open(OWN).expect("/proc")
-        };
-        let file = thread::scope(|scope| scope.spawn(work).join()).expect("a namespace");
+        mount(Some(OWN), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>).expect("a mount");
+        let file = File::open(OWN).expect("/proc");
+        home.enter();
         Self { file, pinned: Some(path) }
     }
 

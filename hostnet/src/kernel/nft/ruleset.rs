@@ -184,39 +184,33 @@ fn chain(
 
 fn guard(table: &TableName) -> Chain {
     use Family::{V4, V6};
-    let loopback =
-        |group, field| rule([&is_of(V4), &input_device_of(group), &ip_is_loopback(field), &drop()]);
-    let router =
-        |group, kind| rule([&is_of(V6), &input_device_of(group), &is_icmpv6(kind), &drop()]);
+    let loopback = |field| rule([&is_of(V4), &ip_is_loopback(field), &drop()]);
+    let router = |kind| rule([&is_of(V6), &is_icmpv6(kind), &drop()]);
     let (bridges, guests) = (birth_group(table.owner()), guest_group(table.owner()));
-    let mut rules = vec![
-        rule([&input_device_in("limits"), &drop()]),
+    let rules = vec![
         // What comes from elsewhere is most of it.
         rule([&input_device_not_of(bridges), &input_device_not_of(guests), &accept()]),
+        rule([&input_device_in("limits"), &drop()]),
+        loopback(Ip::Source),
+        loopback(Ip::Destination),
+        router(ROUTER_ADVERTISEMENT),
+        router(REDIRECT),
+        rule([&input_device_of(bridges), &accept()]),
+        rule([&sender(Claim::Mac, In::NotSet, "senders"), &drop()]),
+        rule([
+            &is_of(V4),
+            &source_is_specified(V4),
+            &sender(Claim::Address(V4), In::NotSet, "senders4"),
+            &drop(),
+        ]),
+        rule([
+            &is_of(V6),
+            &source_is_specified(V6),
+            &source_is_not_link_local(),
+            &sender(Claim::Address(V6), In::NotSet, "senders6"),
+            &drop(),
+        ]),
     ];
-    for group in [bridges, guests] {
-        rules.push(loopback(group, Ip::Source));
-        rules.push(loopback(group, Ip::Destination));
-        rules.push(router(group, ROUTER_ADVERTISEMENT));
-        rules.push(router(group, REDIRECT));
-    }
-    let from_guests = input_device_of(guests);
-    rules.push(rule([&from_guests, &sender(Claim::Mac, In::NotSet, "senders"), &drop()]));
-    rules.push(rule([
-        &is_of(V4),
-        &from_guests,
-        &source_is_specified(V4),
-        &sender(Claim::Address(V4), In::NotSet, "senders4"),
-        &drop(),
-    ]));
-    rules.push(rule([
-        &is_of(V6),
-        &from_guests,
-        &source_is_specified(V6),
-        &source_is_not_link_local(),
-        &sender(Claim::Address(V6), In::NotSet, "senders6"),
-        &drop(),
-    ]));
     chain("guard", "filter", InetHookNumber::PreRouting, -300, rules)
 }
 
@@ -294,9 +288,11 @@ fn senders(table: &TableName) -> Chain {
     let is = |claim, set| sender(claim, In::Set, set);
     let is_not = |claim, set| sender(claim, In::NotSet, set);
     let icmpv6 = |kind| is_icmpv6(kind);
+    let (bridges, guests) = (birth_group(table.owner()), guest_group(table.owner()));
     let rules = vec![
+        rule([&input_device_not_of(bridges), &input_device_not_of(guests), &accept()]),
         rule([&input_device_in("limits"), &drop()]),
-        rule([&input_device_not_of(guest_group(table.owner())), &accept()]),
+        rule([&input_device_of(bridges), &accept()]),
         rule([&is_not(Claim::Mac, "senders"), &drop()]),
         rule([&is_ether(IPV4), &is_udp(Ip::Source, DHCP_SERVER), &drop()]),
         rule([&is_ether(IPV4), &is(Claim::Address(V4), "senders4"), &accept()]),
