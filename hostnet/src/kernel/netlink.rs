@@ -114,12 +114,7 @@ impl Netlink {
         flags: u16,
     ) -> Result<Vec<u8>, Refusal> {
         self.start_raw(message_type, body, NLM_F_REQUEST | NLM_F_ACK | flags)?;
-        let mut found = None;
-        self.raw_answers(|_, body| {
-            found = Some(body.to_vec());
-            Ok(())
-        })?;
-        found.ok_or_else(|| Refusal::Unreadable("no object in the answer".to_owned()))
+        self.one_object()
     }
 
     /// Asks for all objects with such bytes and lets each one's be read; asks again if something changed in between.
@@ -129,18 +124,8 @@ impl Netlink {
         body: &[u8],
         mut read: impl FnMut(&[u8]) -> Option<T>,
     ) -> Result<Vec<T>, Refusal> {
-        for _ in 0..DUMP_ATTEMPTS {
-            self.start_raw(message_type, body, NLM_F_REQUEST | NLM_F_DUMP)?;
-            let mut found = Vec::new();
-            let dump = self.raw_answers(|_, body| {
-                found.extend(read(body));
-                Ok(())
-            })?;
-            if dump == Dump::Whole {
-                return Ok(found);
-            }
-        }
-        Err(Refusal::Unreadable("the namespace never held still for a whole dump".to_owned()))
+        let start = |netlink: &mut Self, flags| netlink.start_raw(message_type, body, flags);
+        self.whole_dump(start, |_, body| Ok(read(body)))
     }
 
     /// Asks for one object; what is not there is an error of the kernel.
@@ -151,7 +136,7 @@ impl Netlink {
         self.start(message, NLM_F_REQUEST | NLM_F_ACK)?;
         let mut found = None;
         self.answers(|answer| found = Some(answer))?;
-        found.ok_or_else(|| Refusal::Unreadable("no object in the answer".to_owned()))
+        found.ok_or_else(no_object)
     }
 
     /// Asks for one object and gives the bytes after the netlink header.
@@ -160,12 +145,7 @@ impl Netlink {
         message: M,
     ) -> Result<Vec<u8>, Refusal> {
         self.start(message, NLM_F_REQUEST | NLM_F_ACK)?;
-        let mut found = None;
-        self.raw_answers(|_, body| {
-            found = Some(body.to_vec());
-            Ok(())
-        })?;
-        found.ok_or_else(|| Refusal::Unreadable("no object in the answer".to_owned()))
+        self.one_object()
     }
 
     /// Asks for all objects; asks again if something changed in between.
@@ -173,8 +153,9 @@ impl Netlink {
     where
         M: NetlinkSerializable + NetlinkDeserializable + Debug + Clone,
     {
-        self.dump_with(message, |header, body| {
-            M::deserialize(header, body).map_err(|e| unreadable(&e))
+        let start = |netlink: &mut Self, flags| netlink.start(message.clone(), flags);
+        self.whole_dump(start, |header, body| {
+            M::deserialize(header, body).map(Some).map_err(|e| unreadable(&e))
         })
     }
 
@@ -183,19 +164,20 @@ impl Netlink {
     where
         M: NetlinkSerializable + Clone,
     {
-        self.dump_with(message, |_, body| Ok(body.to_vec()))
+        let start = |netlink: &mut Self, flags| netlink.start(message.clone(), flags);
+        self.whole_dump(start, |_, body| Ok(Some(body.to_vec())))
     }
 
-    fn dump_with<M: NetlinkSerializable + Clone, T>(
+    fn whole_dump<T>(
         &mut self,
-        message: &M,
-        mut read: impl FnMut(&NetlinkHeader, &[u8]) -> Result<T, Refusal>,
+        mut start: impl FnMut(&mut Self, u16) -> Result<(), Refusal>,
+        mut read: impl FnMut(&NetlinkHeader, &[u8]) -> Result<Option<T>, Refusal>,
     ) -> Result<Vec<T>, Refusal> {
         for _ in 0..DUMP_ATTEMPTS {
-            self.start(message.clone(), NLM_F_REQUEST | NLM_F_DUMP)?;
+            start(self, NLM_F_REQUEST | NLM_F_DUMP)?;
             let mut found = Vec::new();
             let dump = self.raw_answers(|header, body| {
-                found.push(read(header, body)?);
+                found.extend(read(header, body)?);
                 Ok(())
             })?;
             if dump == Dump::Whole {
@@ -203,6 +185,15 @@ impl Netlink {
             }
         }
         Err(Refusal::Unreadable("the namespace never held still for a whole dump".to_owned()))
+    }
+
+    fn one_object(&mut self) -> Result<Vec<u8>, Refusal> {
+        let mut found = None;
+        self.raw_answers(|_, body| {
+            found = Some(body.to_vec());
+            Ok(())
+        })?;
+        found.ok_or_else(no_object)
     }
 
     /// Sends messages that were put together already (an nf_tables batch) and collects every answer to them.
@@ -401,6 +392,10 @@ fn leading_i32(body: &[u8]) -> Result<i32, Refusal> {
     body.first_chunk()
         .map(|bytes| i32::from_ne_bytes(*bytes))
         .ok_or_else(|| Refusal::Unreadable("an error message without a code".to_owned()))
+}
+
+fn no_object() -> Refusal {
+    Refusal::Unreadable("no object in the answer".to_owned())
 }
 
 pub(super) fn unreadable(error: &impl ToString) -> Refusal {

@@ -242,23 +242,34 @@ impl<'a> Builder<'a> {
     /// Makes our routes to a device be these.
     pub(super) fn routes(&mut self, tag: &Tag, link: Option<&Link>, wanted: &[Route]) {
         let present = link.map(|link| link.routes.as_slice()).unwrap_or_default();
-        for route in present.iter().filter(|route| !wanted.contains(route)) {
-            self.ops.push(Op::RemoveRoute { tag: tag.clone(), route: *route });
-        }
-        for route in wanted.iter().filter(|route| !present.contains(route)) {
-            self.ops.push(Op::AddRoute { tag: tag.clone(), route: *route });
-        }
+        self.settle(
+            (present, wanted),
+            |route| Op::RemoveRoute { tag: tag.clone(), route },
+            |route| Op::AddRoute { tag: tag.clone(), route },
+        );
     }
 
     /// Makes our permanent neighbours of a device be these.
     pub(super) fn neighbours(&mut self, tag: &Tag, link: Option<&Link>, wanted: &[NeighbourEntry]) {
         let present = link.map(|link| link.neighbours.as_slice()).unwrap_or_default();
-        for entry in present.iter().filter(|entry| !wanted.contains(entry)) {
-            self.ops.push(Op::RemoveNeighbour { tag: tag.clone(), entry: *entry });
-        }
-        for entry in wanted.iter().filter(|entry| !present.contains(entry)) {
-            self.ops.push(Op::AddNeighbour { tag: tag.clone(), entry: *entry });
-        }
+        self.settle(
+            (present, wanted),
+            |entry| Op::RemoveNeighbour { tag: tag.clone(), entry },
+            |entry| Op::AddNeighbour { tag: tag.clone(), entry },
+        );
+    }
+
+    /// Removes what is not wanted, and adds what is not there.
+    pub(super) fn settle<T: Copy + PartialEq>(
+        &mut self,
+        (present, wanted): (&[T], &[T]),
+        remove: impl Fn(T) -> Op,
+        add: impl Fn(T) -> Op,
+    ) {
+        let goes = present.iter().filter(|entry| !wanted.contains(entry));
+        let comes = wanted.iter().filter(|entry| !present.contains(entry));
+        self.ops.extend(goes.copied().map(remove));
+        self.ops.extend(comes.copied().map(add));
     }
 
     pub(super) fn add_elements(&mut self, subject: &Subject) {

@@ -126,12 +126,11 @@ impl<'a> Builder<'a> {
         }
         let present = link.map(|link| link.peers.as_slice()).unwrap_or_default();
         let wanted: Vec<_> = vxlan.entries().map(|(mac, host)| VxlanPeer { mac, host }).collect();
-        for peer in present.iter().filter(|peer| !wanted.contains(peer)) {
-            self.ops.push(Op::RemovePeer { tag: tag.clone(), peer: *peer });
-        }
-        for peer in wanted.iter().filter(|peer| !present.contains(peer)) {
-            self.ops.push(Op::AddPeer { tag: tag.clone(), peer: *peer });
-        }
+        self.settle(
+            (present, &wanted),
+            |peer| Op::RemovePeer { tag: tag.clone(), peer },
+            |peer| Op::AddPeer { tag: tag.clone(), peer },
+        );
         let bridge = bridge_tag(self.owner, network.name(), 0);
         self.port(&tag, link, &bridge, !network.guest_to_guest());
         Ok(())
