@@ -10,7 +10,7 @@ use crate::backend::Effect;
 use crate::error::{Cause, Errno};
 use crate::op::{DeviceSetup, LinkSetting, VethEnd};
 use crate::spec::{DeviceName, NamespaceName, Owner, TapOptions, Vxlan};
-use crate::tag::{Role, Tag};
+use crate::tag::{BIRTH_INDEXES, Role, Tag};
 use core::time::Duration;
 use macaddr::MacAddr6;
 use std::hash::{BuildHasher as _, RandomState};
@@ -227,9 +227,9 @@ pub(super) fn scratch_group() -> u32 {
     random() | 0x4000_0000
 }
 
-/// An index that no device has: drawn from half a billion, far from those the kernel counts up.
+/// An index that no device has, by which one that is born is known to be ours.
 fn random_index() -> u32 {
-    random() | 0x2000_0000
+    BIRTH_INDEXES.start + random() % (BIRTH_INDEXES.end - BIRTH_INDEXES.start)
 }
 
 /// 29 random bits.
