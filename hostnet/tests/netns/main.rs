@@ -4,8 +4,10 @@
 mod apply;
 mod foreign;
 mod guests;
+mod mishaps;
 mod netns;
 mod recovery;
+mod rules;
 mod shapes;
 mod spoofing;
 mod traffic;
@@ -25,9 +27,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let tests: [&[world::Test]; 7] = [
+    let tests: [&[world::Test]; 8] = [
         apply::TESTS,
         foreign::TESTS,
+        mishaps::TESTS,
         netns::TESTS,
         recovery::TESTS,
         shapes::TESTS,

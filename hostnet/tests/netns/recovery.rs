@@ -5,15 +5,6 @@ use crate::world::{
 };
 use core::time::Duration;
 use hostnet::{Coverage, EnsureError, PlanError, Step, Subject, garbage, plan};
-use netlink_packet_netfilter::nftables::{NfTablesMessage, TableAttribute, TableMessage};
-use netlink_packet_netfilter::none::ControlMessage;
-use netlink_packet_netfilter::{
-    NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
-};
-use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-};
-use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -167,35 +158,5 @@ fn what_was_deleted_meanwhile_is_no_error() -> Outcome {
     })?;
     block_on(host.apply(&teardown))?;
     assert_eq!(snapshot(&host), before);
-    Ok(())
-}
-
-/// Makes a table as another program would.
-pub(crate) fn add_unmarked_table(name: &str) -> Outcome {
-    let mut socket = Socket::new(NETLINK_NETFILTER)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    let table = TableMessage { attributes: vec![TableAttribute::Name(name.to_owned())] };
-    let inet = NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0);
-    let batch = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, 10);
-    let messages: [(NetfilterHeader, NetfilterMessageInner, u16); 3] = [
-        (batch.clone(), ControlMessage::BatchBegin.into(), 0),
-        (inet, NfTablesMessage::NewTable(table).into(), NLM_F_CREATE | NLM_F_ACK),
-        (batch, ControlMessage::BatchEnd.into(), 0),
-    ];
-    let mut bytes = Vec::new();
-    for (header, inner, flags) in messages {
-        let mut netlink = NetlinkHeader::default();
-        netlink.flags = NLM_F_REQUEST | flags;
-        let message = NetfilterMessage::new(header, inner);
-        let mut message = NetlinkMessage::new(netlink, NetlinkPayload::InnerMessage(message));
-        message.finalize();
-        let start = bytes.len();
-        bytes.resize(start + message.buffer_len(), 0);
-        message.serialize(&mut bytes[start..]);
-    }
-    socket.send(&bytes, 0)?;
-    let (answer, _) = socket.recv_from_full()?;
-    assert_eq!(answer[16..20], [0; 4], "the table was not made");
     Ok(())
 }
