@@ -2,6 +2,8 @@
 //! each test gets a fresh network namespace on a thread of its own: no root, no wrapper, no set-up.
 
 mod apply;
+mod both;
+mod both_grounds;
 mod foreign;
 mod guests;
 mod mishaps;
@@ -27,8 +29,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let tests: [&[world::Test]; 8] = [
+    let tests: [&[world::Test]; 9] = [
         apply::TESTS,
+        both::TESTS,
         foreign::TESTS,
         mishaps::TESTS,
         netns::TESTS,
