@@ -1,6 +1,7 @@
 //! The real kernel. The binary enters its own user, network and mount namespaces before any thread starts, and
 //! each test gets a fresh network namespace on a thread of its own: no root, no wrapper, no set-up.
 
+mod adversary;
 mod apply;
 mod both;
 mod both_grounds;
@@ -12,6 +13,7 @@ mod recovery;
 mod rules;
 mod shapes;
 mod spoofing;
+mod strangers;
 mod traffic;
 mod world;
 
@@ -29,7 +31,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let tests: [&[world::Test]; 9] = [
+    let tests: [&[world::Test]; 10] = [
+        adversary::TESTS,
         apply::TESTS,
         both::TESTS,
         foreign::TESTS,
