@@ -7,6 +7,7 @@ mod both;
 mod both_grounds;
 mod foreign;
 mod guests;
+mod kill;
 mod mishaps;
 mod netns;
 mod recovery;
@@ -23,6 +24,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 fn main() -> ExitCode {
+    if let Ok(kind) = std::env::var(kill::VICTIM) {
+        return kill::victim(&kind);
+    }
     let arguments = Arguments::from_args();
     let sandbox = match Sandbox::enter() {
         Ok(sandbox) => Arc::new(sandbox),
@@ -31,11 +35,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let tests: [&[world::Test]; 10] = [
+    let tests: [&[world::Test]; 11] = [
         adversary::TESTS,
         apply::TESTS,
         both::TESTS,
         foreign::TESTS,
+        kill::TESTS,
         mishaps::TESTS,
         netns::TESTS,
         recovery::TESTS,
