@@ -6,7 +6,7 @@ use super::links::{self, Found};
 use super::netlink::Refusal;
 use super::{address, neighbour, netns, qdisc, route, sysctl};
 use crate::backend::{Only, Scope};
-use crate::error::OpError;
+use crate::error::{Errno, OpError};
 use crate::firewall::TableName;
 use crate::observed::{Link, Observed};
 use crate::spec::{NamespaceName, Owner};
@@ -79,7 +79,9 @@ impl Kernel {
             if is_of(&link, owner) {
                 link.routes = routes.remove(&link.index).unwrap_or_default();
                 link.neighbours = neighbours.remove(&link.index).unwrap_or_default();
-                self.more(&mut link, has_tbf)?;
+                if unless_gone(self.more(&mut link, has_tbf))?.is_none() {
+                    continue;
+                }
             }
             links.push(link);
         }
@@ -100,10 +102,13 @@ impl Kernel {
             }
         }
         self.in_the_way(only, &mut links)?;
-        for link in links.values_mut().filter(|link| is_of(link, owner)) {
-            self.add_routes(only, link)?;
+        let mut found = Vec::with_capacity(links.len());
+        for mut link in links.into_values() {
+            if !is_of(&link, owner) || unless_gone(self.add_routes(only, &mut link))?.is_some() {
+                found.push(link);
+            }
         }
-        Ok(links.into_values().collect())
+        Ok(found)
     }
 
     /// Finds the devices of one subject, of whichever generation, and the ports of its bridges.
@@ -142,7 +147,8 @@ impl Kernel {
         }
         for (index, role) in bridges {
             if role.is_bridge() && with_ports {
-                for port in links::ports(&mut self.route, index)? {
+                let ports = unless_gone(links::ports(&mut self.route, index))?;
+                for port in ports.unwrap_or_default() {
                     links.entry(port.index).or_insert(port);
                 }
             }
@@ -164,9 +170,14 @@ impl Kernel {
             return Ok(None);
         };
         let index = link.index;
-        let addresses = address::list(&mut self.route, Some(index))?.into_iter();
-        link.addresses = addresses.filter(|(on, _)| *on == index).map(|(_, a)| a).collect();
-        self.more(&mut link, has_tbf)?;
+        let Some(addresses) = unless_gone(address::list(&mut self.route, Some(index)))? else {
+            return Ok(None);
+        };
+        let addresses = addresses.into_iter().filter(|(on, _)| *on == index);
+        link.addresses = addresses.map(|(_, address)| address).collect();
+        if unless_gone(self.more(&mut link, has_tbf))?.is_none() {
+            return Ok(None);
+        }
         links.insert(index, link);
         Ok(Some((index, role)))
     }
@@ -231,6 +242,15 @@ impl Kernel {
             link.peers = neighbour::peers(&mut self.route, link.index)?;
         }
         Ok(())
+    }
+}
+
+/// What was asked of a device; none if it has gone since it was found, which is as if it had not been.
+fn unless_gone<T>(asked: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
+    match asked {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Refusal::Kernel { errno: Errno::ENODEV, .. }) => Ok(None),
+        Err(refusal) => Err(refusal),
     }
 }
 

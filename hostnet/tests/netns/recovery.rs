@@ -1,11 +1,13 @@
 //! After a crash at any point: what is there says itself what it is.
 
+use crate::shapes;
 use crate::world::{
     Outcome, Stranger, block_on, desired, id, owned, snapshot, subjects, tests, vm,
 };
 use core::time::Duration;
-use hostnet::{Coverage, EnsureError, PlanError, Step, Subject, garbage, plan};
+use hostnet::{Coverage, EnsureError, PlanError, Rate, Step, Subject, garbage, plan};
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 tests![
@@ -15,6 +17,7 @@ tests![
     another_generation_is_not_taken_for_this_one,
     the_table_goes_only_when_it_is_empty,
     what_was_deleted_meanwhile_is_no_error,
+    what_goes_during_a_look_is_not_there,
 ];
 
 /// A thread that ends in the middle of a plan leaves what a killed process leaves.
@@ -158,5 +161,35 @@ fn what_was_deleted_meanwhile_is_no_error() -> Outcome {
     })?;
     block_on(host.apply(&teardown))?;
     assert_eq!(snapshot(&host), before);
+    Ok(())
+}
+
+/// A look at a device is several questions, between which it may go.
+fn what_goes_during_a_look_is_not_there() -> Outcome {
+    let rate = Rate::new(NonZeroU64::new(1_000_000).ok_or("zero")?);
+    let host = owned("demo");
+    for network in [shapes::bridged(), shapes::routed()] {
+        let vms: Vec<_> = (0..4).map(|n| shapes::vm(n).with_rate_to_guest(rate)).collect();
+        let (wish, without) = (shapes::wish(&network, &vms)?, shapes::wish(&network, &[])?);
+        block_on(host.ensure(&without))?;
+        let (maker, made) = (owned("demo"), wish.clone());
+        let busy = std::thread::spawn(move || -> Result<(), EnsureError> {
+            for _ in 0..25 {
+                block_on(maker.ensure(&made))?;
+                let vms = made.attachments().map(|vm| Subject::Attachment(vm.id().clone()));
+                block_on(maker.remove(&vms.collect()))?;
+            }
+            Ok(())
+        });
+        let mut looks = 0;
+        while !busy.is_finished() {
+            block_on(host.observe_for(&wish))?;
+            block_on(host.observe())?;
+            looks += 1;
+        }
+        busy.join().map_err(|_panic| "the other program panicked")??;
+        assert!(looks > 50, "only {looks}");
+        block_on(host.remove(&without.subjects()))?;
+    }
     Ok(())
 }
