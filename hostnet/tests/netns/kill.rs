@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::num::NonZeroU64;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
@@ -23,7 +24,8 @@ tests![
     killed_anywhere_a_vm_in_its_own_namespace_is_recovered,
 ];
 
-/// Which VM the program is to make that is killed; without it this is the program that kills.
+/// Which VM the program is to make that is killed, and in which network namespace; without it this is the program that
+/// kills.
 pub(crate) const VICTIM: &str = "HOSTNET_VICTIM";
 /// Takes every system call, and both ways of recovery for each, where the usual run leaves some out.
 const FULL: &str = "HOSTNET_FULL";
@@ -65,8 +67,13 @@ fn wish(attachments: &[Attachment]) -> Result<Desired, Box<dyn Error>> {
 }
 
 /// What the child is: it stops twice, to be traced from its birth and when it is ready, makes the VM and removes it.
-pub(crate) fn victim(kind: &str) -> ExitCode {
+pub(crate) fn victim(order: &str) -> ExitCode {
     let whole = || -> Outcome {
+        let (kind, netns) = order.split_once(' ').ok_or("no namespace")?;
+        // Wherever else it was started, there is nothing for it to do.
+        if netns != own_netns()? {
+            return Err("this is not the namespace of the test".into());
+        }
         ptrace::traceme()?;
         raise(Signal::SIGSTOP)?;
         let host = owned("demo");
@@ -82,6 +89,11 @@ pub(crate) fn victim(kind: &str) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The number of the calling thread's network namespace.
+fn own_netns() -> Result<String, Box<dyn Error>> {
+    Ok(std::fs::metadata("/proc/thread-self/ns/net")?.ino().to_string())
 }
 
 fn subject(kind: &str) -> BTreeSet<Subject> {
@@ -244,8 +256,10 @@ impl Scene {
 /// What a call did is there when the next one begins, so the moments before calls are all the moments there are.
 fn run(kind: &str, kill_at: Option<usize>) -> Result<Option<Vec<libc::c_long>>, Box<dyn Error>> {
     // The kernel has the thread that started the victim for the one that traces it.
-    let victim =
-        Command::new(std::env::current_exe()?).env(VICTIM, kind).stdin(Stdio::null()).spawn()?;
+    let victim = Command::new(std::env::current_exe()?)
+        .env(VICTIM, format!("{kind} {}", own_netns()?))
+        .stdin(Stdio::null())
+        .spawn()?;
     let main = Pid::from_raw(i32::try_from(victim.id())?);
     // The victim and its threads, and nobody that another thread of this program started.
     let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;

@@ -24,8 +24,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 fn main() -> ExitCode {
-    if let Ok(kind) = std::env::var(kill::VICTIM) {
-        return kill::victim(&kind);
+    if let Ok(order) = std::env::var(kill::VICTIM) {
+        return kill::victim(&order);
     }
     let arguments = Arguments::from_args();
     let sandbox = match Sandbox::enter() {
