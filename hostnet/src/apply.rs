@@ -174,7 +174,8 @@ pub(crate) fn remove(
     for (entry, result) in links.iter().zip(backend.delete_links(&tags)) {
         listeners.ended(entry, result);
     }
-    for entry in entries(Phase::After) {
+    // Our table goes when nothing is in it any more, whichever plan that was in.
+    for entry in entries(Phase::After).chain(entries(Phase::Table)) {
         listeners.one(backend, &entry);
     }
 
@@ -225,6 +226,7 @@ enum Phase {
     Before,
     Links,
     After,
+    Table,
 }
 
 fn phase_of(number: usize, plan: &Plan, wanted: Phase) -> impl Iterator<Item = Entry<'_>> {
@@ -232,6 +234,7 @@ fn phase_of(number: usize, plan: &Plan, wanted: Phase) -> impl Iterator<Item = E
     plan.ops.iter().enumerate().filter_map(move |(step, op)| {
         let phase = match first {
             _ if deleted_link(op).is_some() => Phase::Links,
+            _ if matches!(op, Op::RemoveTable { .. }) => Phase::Table,
             Some(first) if step > first => Phase::After,
             _ => Phase::Before,
         };

@@ -3,7 +3,7 @@
 use crate::firewall::{Element, Marks};
 use crate::op::{LinkSetting, NeighbourEntry, Route, VxlanPeer};
 use crate::spec::{Family, NamespaceName, Owner, Rate, TapOptions};
-use crate::tag::{Subject, Tag, birth_group, guest_group};
+use crate::tag::{BIRTH_INDEXES, Subject, Tag, birth_group, guest_group};
 use core::time::Duration;
 use ipnet::IpNet;
 use macaddr::MacAddr6;
@@ -249,8 +249,9 @@ impl Link {
     pub(crate) fn is_half_made(&self, owner: &Owner) -> bool {
         // A TAP goes with its maker until it has its tag.
         let kind = matches!(self.kind.as_str(), "bridge" | "veth" | "vxlan");
-        let group = self.group == birth_group(owner) || self.group == guest_group(owner);
-        self.tag.is_none() && group && kind
+        // The end of a veth pair that a guest is behind is born among the guests' devices.
+        let group = [birth_group(owner), guest_group(owner)].contains(&self.group);
+        self.tag.is_none() && kind && group && BIRTH_INDEXES.contains(&self.index)
     }
 
     /// What it is, for an error message.

@@ -2,6 +2,7 @@
 
 use crate::spec::{AttachmentId, NameError, NetworkName, Owner};
 use core::fmt;
+use core::ops::Range;
 use core::str::FromStr;
 
 /// What a device is a part of.
@@ -239,8 +240,7 @@ fn spread(identity: &str) -> u16 {
 
 /// The link group that devices of this owner are born in, before they carry their tag.
 ///
-/// A device that has the group, the kind and the very name that was asked for, and no tag, is one whose
-/// making was cut short. The group alone proves nothing.
+/// The group alone proves nothing, since anybody can move a device of theirs there: see [`BIRTH_INDEXES`].
 #[must_use]
 pub(crate) fn birth_group(owner: &Owner) -> u32 {
     let hash = fnv1a(owner.as_str().as_bytes());
@@ -248,6 +248,13 @@ pub(crate) fn birth_group(owner: &Owner) -> u32 {
     // Far from the small numbers that people use, and positive, since `ip` reads groups as signed.
     (u32::from_be_bytes([a, b, c, d]) >> 2 | 0x4000_0000) & !1
 }
+
+/// The indexes that devices are born with before they carry their tag: drawn at random, far from those that the kernel
+/// counts up.
+///
+/// An index is given at birth and never changes. A device without a tag that has one of these, is in its owner's birth
+/// group and is of a kind that is not tagged at birth is one whose making was cut short.
+pub(crate) const BIRTH_INDEXES: Range<u32> = 0x2000_0000..0x4000_0000;
 
 /// The link group of the devices that guests are behind which are kept to their own addresses.
 #[must_use]

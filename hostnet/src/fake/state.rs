@@ -220,7 +220,8 @@ impl State {
                     return Ok(Effect::Unchanged);
                 };
                 let on_it = self.links(place).filter(|link| link.master == Some(index));
-                let ports: Vec<_> = on_it.map(|link| link.name.clone()).collect();
+                let mut ports: Vec<_> = on_it.map(|link| link.name.clone()).collect();
+                ports.sort();
                 if !ports.is_empty() {
                     return Err(Cause::InUse { ports });
                 }

@@ -73,7 +73,9 @@ impl Kernel {
         };
         let ports = links::ports(&mut self.route, bridge.link.index)?;
         if !ports.is_empty() {
-            return Err(Cause::InUse { ports: ports.into_iter().map(|port| port.name).collect() });
+            let mut ports: Vec<_> = ports.into_iter().map(|port| port.name).collect();
+            ports.sort();
+            return Err(Cause::InUse { ports });
         }
         gone_is_fine(link::delete(&mut self.route, At::Tag(tag)))
     }

@@ -10,15 +10,12 @@ use crate::backend::Effect;
 use crate::error::{Cause, Errno};
 use crate::op::{DeviceSetup, LinkSetting, VethEnd};
 use crate::spec::{DeviceName, NamespaceName, Owner, TapOptions, Vxlan};
-use crate::tag::{Role, Tag};
+use crate::tag::{BIRTH_INDEXES, Role, Tag};
 use core::time::Duration;
 use macaddr::MacAddr6;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::SystemTime;
 
-/// Indexes of ours have 30 bits, of which the first is set.
-const INDEX_BITS: u32 = 0x3fff_ffff;
-const INDEX_FLOOR: u32 = 0x2000_0000;
 /// How often another index is drawn where one is taken.
 const INDEX_ATTEMPTS: usize = 4;
 
@@ -241,7 +238,8 @@ impl Kernel {
     /// An index for the next device. They count up, since the kernel searches sparse ones slowly.
     const fn draw_index(&mut self) -> u32 {
         let index = self.next_index;
-        self.next_index = index.wrapping_add(1) & INDEX_BITS | INDEX_FLOOR;
+        self.next_index =
+            if index + 1 < BIRTH_INDEXES.end { index + 1 } else { BIRTH_INDEXES.start };
         index
     }
 
@@ -273,7 +271,7 @@ pub(super) fn scratch_group() -> u32 {
 
 /// Where a kernel starts to give indexes: at one of half a billion, far from those that the system counts up.
 pub(super) fn random_index() -> u32 {
-    random() | INDEX_FLOOR
+    BIRTH_INDEXES.start + random() % (BIRTH_INDEXES.end - BIRTH_INDEXES.start)
 }
 
 /// 29 random bits.

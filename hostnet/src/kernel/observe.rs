@@ -6,7 +6,7 @@ use super::links::{self, Found};
 use super::netlink::Refusal;
 use super::{address, neighbour, netns, qdisc, route, sysctl};
 use crate::backend::{Only, Scope};
-use crate::error::OpError;
+use crate::error::{Errno, OpError};
 use crate::firewall::TableName;
 use crate::observed::{Link, Observed};
 use crate::spec::{NamespaceName, Owner};
@@ -80,7 +80,9 @@ impl Kernel {
             if is_of(&link, owner) {
                 link.routes = routes.remove(&link.index).unwrap_or_default();
                 link.neighbours = neighbours.remove(&link.index).unwrap_or_default();
-                self.more(&mut link, has_tbf)?;
+                if unless_gone(self.more(&mut link, has_tbf))?.is_none() {
+                    continue;
+                }
             }
             links.push(link);
         }
@@ -106,10 +108,13 @@ impl Kernel {
             }
         }
         self.in_the_way(only, &mut links)?;
-        for link in links.values_mut().filter(|link| is_of(link, owner)) {
-            self.add_routes(only, link)?;
+        let mut found = Vec::with_capacity(links.len());
+        for mut link in links.into_values() {
+            if !is_of(&link, owner) || unless_gone(self.add_routes(only, &mut link))?.is_some() {
+                found.push(link);
+            }
         }
-        Ok(links.into_values().collect())
+        Ok(found)
     }
 
     /// Finds the devices of a subject that is to go, of whichever generation, and the ports of its bridges.
@@ -139,7 +144,8 @@ impl Kernel {
             }
         }
         for bridge in bridges {
-            for port in links::ports(&mut self.route, bridge)? {
+            let ports = unless_gone(links::ports(&mut self.route, bridge))?;
+            for port in ports.unwrap_or_default() {
                 links.entry(port.index).or_insert(port);
             }
         }
@@ -162,10 +168,15 @@ impl Kernel {
         let index = link.index;
         // The ports of bridges have none that matter.
         if link.master.is_none() {
-            let addresses = address::list(&mut self.route, Some(index))?.into_iter();
-            link.addresses = addresses.filter(|(on, _)| *on == index).map(|(_, a)| a).collect();
+            let Some(addresses) = unless_gone(address::list(&mut self.route, Some(index)))? else {
+                return Ok(None);
+            };
+            let addresses = addresses.into_iter().filter(|(on, _)| *on == index);
+            link.addresses = addresses.map(|(_, address)| address).collect();
         }
-        self.more(&mut link, has_tbf)?;
+        if unless_gone(self.more(&mut link, has_tbf))?.is_none() {
+            return Ok(None);
+        }
         links.insert(index, link);
         Ok(Some(index))
     }
@@ -230,6 +241,15 @@ impl Kernel {
             link.peers = neighbour::peers(&mut self.route, link.index)?;
         }
         Ok(())
+    }
+}
+
+/// What was asked of a device; none if it has gone since it was found, which is as if it had not been.
+fn unless_gone<T>(asked: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
+    match asked {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Refusal::Kernel { errno: Errno::ENODEV, .. }) => Ok(None),
+        Err(refusal) => Err(refusal),
     }
 }
 

@@ -125,12 +125,14 @@ fn check_ports(
         if !subjects.contains(tag.subject()) {
             continue;
         }
-        let ports: Vec<String> = observed
+        let mut ports: Vec<String> = observed
             .links
             .iter()
             .filter(|port| port.master == Some(bridge.index) && !goes(&port.tag))
             .map(|port| port.name.clone())
             .collect();
+        // The kernel tells them in no order.
+        ports.sort();
         if !ports.is_empty() {
             return Err(TeardownError::InUse { network: tag.subject().clone(), ports });
         }

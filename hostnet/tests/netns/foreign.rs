@@ -13,6 +13,7 @@ tests![
     another_owner_is_a_stranger,
     a_bridge_with_foreign_ports_stays,
     a_foreign_table_of_our_name_stays,
+    foreign_devices_in_our_groups_stay,
     another_owners_plan_is_refused,
     the_hosts_own_network_is_not_swallowed,
 ];
@@ -176,7 +177,7 @@ fn a_bridge_with_foreign_ports_stays() -> Outcome {
 
 fn a_foreign_table_of_our_name_stays() -> Outcome {
     // The owner `demo`'s table would be `hostnet-demo`; another version of it counts as foreign too.
-    crate::recovery::add_unmarked_table("hostnet-demo")?;
+    crate::rules::add_unmarked_table("hostnet-demo")?;
     let host = owned("demo");
     let before = snapshot(&host);
     assert_eq!(before.table, hostnet::Table::Foreign);
@@ -184,6 +185,32 @@ fn a_foreign_table_of_our_name_stays() -> Outcome {
     assert!(error.to_string().contains("`inet hostnet-demo`"), "{error}");
     remove_all_there_is(&host)?;
     assert_eq!(snapshot(&host), before);
+    Ok(())
+}
+
+/// What is born in our groups and has no tag yet is ours to clean up; what was put there is not.
+fn foreign_devices_in_our_groups_stay() -> Outcome {
+    let host = owned("demo");
+    let wish = desired("demo", 1);
+    block_on(host.ensure(&wish))?;
+    let groups = ["br0", "tap_a1b2c300"].map(|name| {
+        let observed = snapshot(&host);
+        observed.link_named(name).map(|link| link.group)
+    });
+    block_on(host.remove(&subjects(&wish)))?;
+    block_on(async {
+        let stranger = Stranger::new();
+        for (group, name) in groups.into_iter().zip(["br0", "tap_a1b2c300"]) {
+            stranger.add_bridge(name).await?;
+            stranger.set_group(name, group.ok_or("not there")?).await?;
+        }
+        Ok::<_, Box<dyn std::error::Error>>(())
+    })?;
+    let strangers = foreign(&snapshot(&host));
+    let error = block_on(host.ensure(&wish)).expect_err("the name is taken").to_string();
+    assert!(error.contains("taken by a foreign bridge device"), "{error}");
+    remove_all_there_is(&host)?;
+    assert_eq!(foreign(&snapshot(&host)), strangers);
     Ok(())
 }
 

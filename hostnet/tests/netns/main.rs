@@ -1,14 +1,21 @@
 //! The real kernel. The binary enters its own user, network and mount namespaces before any thread starts, and
 //! each test gets a fresh network namespace on a thread of its own: no root, no wrapper, no set-up.
 
+mod adversary;
 mod apply;
+mod both;
+mod both_grounds;
 mod events;
 mod foreign;
 mod guests;
+mod kill;
+mod mishaps;
 mod netns;
 mod recovery;
+mod rules;
 mod shapes;
 mod spoofing;
+mod strangers;
 mod traffic;
 mod world;
 
@@ -18,6 +25,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 fn main() -> ExitCode {
+    if let Ok(order) = std::env::var(kill::VICTIM) {
+        return kill::victim(&order);
+    }
     let arguments = Arguments::from_args();
     let sandbox = match Sandbox::enter() {
         Ok(sandbox) => Arc::new(sandbox),
@@ -26,10 +36,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let tests: [&[world::Test]; 8] = [
+    let tests: [&[world::Test]; 12] = [
+        adversary::TESTS,
         apply::TESTS,
+        both::TESTS,
         events::TESTS,
         foreign::TESTS,
+        kill::TESTS,
+        mishaps::TESTS,
         netns::TESTS,
         recovery::TESTS,
         shapes::TESTS,

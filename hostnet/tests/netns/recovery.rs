@@ -1,20 +1,13 @@
 //! After a crash at any point: what is there says itself what it is.
 
+use crate::shapes;
 use crate::world::{
     Outcome, Stranger, block_on, desired, id, owned, snapshot, subjects, tests, vm,
 };
 use core::time::Duration;
-use hostnet::{Coverage, EnsureError, PlanError, Step, Subject, garbage, plan};
-use netlink_packet_netfilter::nftables::{NfTablesMessage, TableAttribute, TableMessage};
-use netlink_packet_netfilter::none::ControlMessage;
-use netlink_packet_netfilter::{
-    NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
-};
-use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-};
-use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
+use hostnet::{Coverage, EnsureError, PlanError, Rate, Step, Subject, garbage, plan};
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 tests![
@@ -25,6 +18,7 @@ tests![
     the_table_goes_only_when_it_is_empty,
     what_was_deleted_meanwhile_is_no_error,
     a_table_that_is_held_outlives_a_flush_and_its_holder,
+    what_goes_during_a_look_is_not_there,
 ];
 
 fn a_table_that_is_held_outlives_a_flush_and_its_holder() -> Outcome {
@@ -36,7 +30,7 @@ fn a_table_that_is_held_outlives_a_flush_and_its_holder() -> Outcome {
     let desired = desired("demo", 2);
     let holder = exclusive()?;
     block_on(holder.ensure(&desired))?;
-    flush_all_tables()?;
+    crate::rules::flush_ruleset()?;
     assert!(block_on(holder.verify(&desired))?.is_empty(), "nothing was lost");
     // Nobody else changes it, not even another process of the same owner, which is told why.
     let other = owned("demo");
@@ -52,17 +46,11 @@ fn a_table_that_is_held_outlives_a_flush_and_its_holder() -> Outcome {
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", block_on(next.observe()));
     }
     block_on(next.ensure(&desired))?;
-    flush_all_tables()?;
+    crate::rules::flush_ruleset()?;
     assert!(block_on(next.verify(&desired))?.is_empty());
     block_on(next.remove(&subjects(&desired)))?;
     assert!(matches!(block_on(next.observe())?.table, hostnet::Table::Absent));
     Ok(())
-}
-
-/// What `nft flush ruleset` does: a table without a name is every table.
-fn flush_all_tables() -> Outcome {
-    let all = NfTablesMessage::DeleteTable(TableMessage { attributes: Vec::new() });
-    change_tables(NetfilterProtoFamily::Unspec, all)
 }
 
 /// A thread that ends in the middle of a plan leaves what a killed process leaves.
@@ -211,37 +199,32 @@ fn what_was_deleted_meanwhile_is_no_error() -> Outcome {
     Ok(())
 }
 
-/// Makes a table as another program would.
-pub(crate) fn add_unmarked_table(name: &str) -> Outcome {
-    let attributes = vec![TableAttribute::Name(name.to_owned())];
-    let message = NfTablesMessage::NewTable(TableMessage { attributes });
-    change_tables(NetfilterProtoFamily::Inet, message)
-}
-
-fn change_tables(family: NetfilterProtoFamily, message: NfTablesMessage) -> Outcome {
-    let mut socket = Socket::new(NETLINK_NETFILTER)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    let table = NetfilterHeader::new(family, 0, 0);
-    let batch = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, 10);
-    let messages: [(NetfilterHeader, NetfilterMessageInner, u16); 3] = [
-        (batch.clone(), ControlMessage::BatchBegin.into(), 0),
-        (table, message.into(), NLM_F_CREATE | NLM_F_ACK),
-        (batch, ControlMessage::BatchEnd.into(), 0),
-    ];
-    let mut bytes = Vec::new();
-    for (header, inner, flags) in messages {
-        let mut netlink = NetlinkHeader::default();
-        netlink.flags = NLM_F_REQUEST | flags;
-        let message = NetfilterMessage::new(header, inner);
-        let mut message = NetlinkMessage::new(netlink, NetlinkPayload::InnerMessage(message));
-        message.finalize();
-        let start = bytes.len();
-        bytes.resize(start + message.buffer_len(), 0);
-        message.serialize(&mut bytes[start..]);
+/// A look at a device is several questions, between which it may go.
+fn what_goes_during_a_look_is_not_there() -> Outcome {
+    let rate = Rate::new(NonZeroU64::new(1_000_000).ok_or("zero")?);
+    let host = owned("demo");
+    for network in [shapes::bridged(), shapes::routed()] {
+        let vms: Vec<_> = (0..4).map(|n| shapes::vm(n).with_rate_to_guest(rate)).collect();
+        let (wish, without) = (shapes::wish(&network, &vms)?, shapes::wish(&network, &[])?);
+        block_on(host.ensure(&without))?;
+        let (maker, made) = (owned("demo"), wish.clone());
+        let busy = std::thread::spawn(move || -> Result<(), EnsureError> {
+            for _ in 0..25 {
+                block_on(maker.ensure(&made))?;
+                let vms = made.attachments().map(|vm| Subject::Attachment(vm.id().clone()));
+                block_on(maker.remove(&vms.collect()))?;
+            }
+            Ok(())
+        });
+        let mut looks = 0;
+        while !busy.is_finished() {
+            block_on(host.observe_for(&wish))?;
+            block_on(host.observe())?;
+            looks += 1;
+        }
+        busy.join().map_err(|_panic| "the other program panicked")??;
+        assert!(looks > 50, "only {looks}");
+        block_on(host.remove(&without.subjects()))?;
     }
-    socket.send(&bytes, 0)?;
-    let (answer, _) = socket.recv_from_full()?;
-    assert_eq!(answer[16..20], [0; 4], "the change was refused");
     Ok(())
 }

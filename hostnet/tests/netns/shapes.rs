@@ -25,28 +25,28 @@ tests![
     every_printed_plan_does_the_same_in_a_shell,
 ];
 
-fn ip(text: &str) -> IpAddr {
+pub(crate) fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-fn name(text: &str) -> DeviceName {
+pub(crate) fn name(text: &str) -> DeviceName {
     DeviceName::new(text).expect("a valid name")
 }
 
-fn bridged() -> Network {
+pub(crate) fn bridged() -> Network {
     let network = Network::bridged(lan(), name("br0"), "172.16.0.1/16".parse().expect("a prefix"));
     let both = network.and_then(|n| n.with_gateway("fd00:16::1/64".parse().expect("a prefix")));
     both.expect("a network").with_masquerade()
 }
 
-fn routed() -> Network {
+pub(crate) fn routed() -> Network {
     let network = Network::routed(lan(), name("lan0"), "172.16.0.1/16".parse().expect("a prefix"));
     let both = network.and_then(|n| n.with_gateway("fd00:16::1/64".parse().expect("a prefix")));
     both.expect("a network").with_masquerade()
 }
 
 /// The `n`-th VM, from 0, with both families and host ports 22001, 22002 and so on to its 22.
-fn vm(n: u8) -> Attachment {
+pub(crate) fn vm(n: u8) -> Attachment {
     let vm = format!("a1b2c3{n:02x}");
     let mac = [0xAA, 0xFC, 0xA1, 0xB2, 0xC3, n].into();
     let v6 = ip(&format!("fd00:16::{:x}", u16::from(n) + 2));
@@ -57,7 +57,7 @@ fn vm(n: u8) -> Attachment {
         .with_forward(Forward::new(Protocol::Udp, port(22001 + u16::from(n)), port(22)))
 }
 
-fn namespaced(n: u8) -> Attachment {
+pub(crate) fn namespaced(n: u8) -> Attachment {
     let vm_id = format!("a1b2c3{n:02x}");
     let namespace = NamespaceName::new(&format!("ns_vm_{vm_id}")).expect("a valid name");
     let ends = [format!("vh_{vm_id}"), format!("vn_{vm_id}")].map(|text| name(&text));
@@ -65,7 +65,10 @@ fn namespaced(n: u8) -> Attachment {
     vm(n).with_namespace(Namespace::new(namespace, host_end, inner_end))
 }
 
-fn wish(network: &Network, attachments: &[Attachment]) -> Result<Desired, Box<dyn Error>> {
+pub(crate) fn wish(
+    network: &Network,
+    attachments: &[Attachment],
+) -> Result<Desired, Box<dyn Error>> {
     let mut wish = Desired::new(Owner::new("demo")?);
     wish.add_network(network.clone())?;
     for attachment in attachments {

@@ -7,6 +7,7 @@ use hostnet::{
 };
 use libtest_mimic::Failed;
 use rtnetlink::packet_route::address::AddressHeaderFlags;
+use rtnetlink::packet_route::link::{InfoBridgePort, InfoPortData, InfoPortKind};
 use rtnetlink::{LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -143,7 +144,7 @@ pub(crate) fn shell(commands: &str) -> Outcome {
 }
 
 /// Somebody else on the same host, with a netlink socket of its own.
-pub(crate) struct Stranger(rtnetlink::Handle);
+pub(crate) struct Stranger(pub(crate) rtnetlink::Handle);
 
 impl Stranger {
     /// Must be called inside a runtime.
@@ -181,6 +182,23 @@ impl Stranger {
     pub(crate) async fn untag(&self, name: &str, tag: &str) -> Outcome {
         let index = self.index(name).await?;
         Ok(self.0.link().property_del(index).alt_ifname(&[tag]).execute().await?)
+    }
+
+    pub(crate) async fn add_altname(&self, name: &str, altname: &str) -> Outcome {
+        let index = self.index(name).await?;
+        Ok(self.0.link().property_add(index).alt_ifname(&[altname]).execute().await?)
+    }
+
+    pub(crate) async fn set_group(&self, name: &str, group: u32) -> Outcome {
+        let message = LinkUnspec::new_with_index(self.index(name).await?).link_group(group);
+        Ok(self.0.link().set(message.build()).execute().await?)
+    }
+
+    pub(crate) async fn set_isolation(&self, name: &str, isolated: bool) -> Outcome {
+        let message = LinkUnspec::new_with_index(self.index(name).await?)
+            .set_port_kind(InfoPortKind::Bridge)
+            .set_port_data(InfoPortData::BridgePort(vec![InfoBridgePort::Isolated(isolated)]));
+        Ok(self.0.link().set_port(message.build()).execute().await?)
     }
 
     pub(crate) async fn set_master(&self, name: &str, bridge: &str) -> Outcome {
@@ -251,7 +269,7 @@ impl Stranger {
         Ok(self.0.route().add(route).execute().await?)
     }
 
-    async fn index(&self, name: &str) -> Result<u32, Box<dyn Error>> {
+    pub(crate) async fn index(&self, name: &str) -> Result<u32, Box<dyn Error>> {
         let mut links = self.0.link().get().match_name(name.to_owned()).execute();
         let link = links.try_next().await?.ok_or("no such device")?;
         Ok(link.header.index)

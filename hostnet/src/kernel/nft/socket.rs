@@ -443,7 +443,13 @@ impl Nft {
         );
         if is_interval {
             // A question for one key of a set of intervals is answered with whatever covers it.
-            let found = element::read(family, set, self.rows(table, family, set)?);
+            let rows = match self.rows(table, family, set) {
+                Ok(rows) => rows,
+                // The table went meanwhile, and the set with it.
+                Err(Refusal::Kernel { errno: Errno::ENOENT, .. }) => return Ok(None),
+                Err(refusal) => return Err(refusal),
+            };
+            let found = element::read(family, set, rows);
             return Ok(found.into_iter().find(|(other, _)| other == element));
         }
         let request = NfTablesMessage::GetSetElement(element::key_only(table, element));
