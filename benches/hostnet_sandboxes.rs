@@ -87,7 +87,8 @@ fn whole(report: &mut Report, options: &Options) {
     report.at_most(format!("sandbox by `ensure` / raw, last 100 of {}", 2 * count), &last, 1.3);
     let (p50, p99) = (last.ours.median(), last.ours.percentile(99));
     let ratio = p99.as_secs_f64() / p50.as_secs_f64();
-    let bar = (Direction::AtMost, Some(2.0));
+    // No bar: the floor's own spread is as wide, since the kernel cleans up after the last case all the while.
+    let bar = (Direction::AtMost, None);
     report.add("sandbox by `ensure`, p99 / p50", ratio, bar, last.ours.len(), (p99, p50));
     let removed = time(|| host.world.remove(0..count)) / count;
     report.told(
