@@ -204,3 +204,94 @@ async fn missing_privileges_are_said_with_the_way_out() -> Outcome {
     assert!(tun.contains("chmod 666 /dev/net/tun"), "{tun}");
     Ok(())
 }
+
+#[tokio::test]
+async fn forwards_come_and_go_alone() -> Outcome {
+    let fake = Fake::new();
+    let host = host(&fake);
+    host.ensure(&desired(2)).await?;
+    let before = fake.state();
+    let forward = hostnet::Forward::tcp(crate::port(30_000), crate::port(80));
+    host.add_forward(&vm(0), forward).await?;
+    host.add_forward(&vm(0), forward).await?;
+    let error = host.add_forward(&vm(1), forward).await.unwrap_err().to_string();
+    assert!(error.contains("demo:vm:a1b20000:rules:0"), "{error}");
+    // Another's is left alone, and what is not there is gone already.
+    host.remove_forward(&vm(1), forward).await?;
+    assert_ne!(fake.state(), before);
+    host.remove_forward(&vm(0), forward).await?;
+    host.remove_forward(&vm(0), forward).await?;
+    assert_eq!(fake.state(), before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn listeners_are_told_and_told_anew() -> Outcome {
+    let fake = Fake::new();
+    let host = host(&fake);
+    let mut events = host.events().await?;
+    assert!(matches!(events.next().await, Some(hostnet::Event::Everything { .. })));
+    host.ensure(&desired(1)).await?;
+    let told = |event: Option<hostnet::Event>| match event {
+        Some(hostnet::Event::Link(link)) => link.name,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told(events.next().await), "br0");
+    // Whoever does not listen for long misses what happened, and is told everything instead.
+    host.ensure(&desired(120)).await?;
+    host.remove(&subjects(&desired(120))).await?;
+    loop {
+        match events.next().await {
+            Some(hostnet::Event::Everything { links, .. }) if links.is_empty() => break,
+            Some(_) => {}
+            None => panic!("nobody tells any more"),
+        }
+        host.ensure(&desired(1)).await?;
+        host.remove(&subjects(&desired(1))).await?;
+    }
+    Ok(())
+}
+
+#[cfg(feature = "serde")]
+#[tokio::test]
+async fn what_is_seen_and_planned_survives_json() -> Outcome {
+    use hostnet::{Namespace, NamespaceName, Network, Rate, Vxlan};
+    let name = |text: &str| DeviceName::new(text).unwrap();
+    let vxlan = Vxlan::new(name("vx1"), 7, [192, 0, 2, 1].into())?
+        .with_flooded_peer([192, 0, 2, 2].into())?;
+    let rate = Rate::megabits(std::num::NonZeroU64::new(10).unwrap());
+    let namespace = Namespace::new(NamespaceName::new("ns_vm_1")?, name("vh_1"), name("vn_1"));
+    let routed =
+        Network::routed(hostnet::NetworkName::new("far")?, name("far0"), "10.9.0.1/16".parse()?)?
+            .with_static_neighbours()?;
+    let mut wish = Desired::new(Owner::new("demo")?);
+    wish.add_network(network().with_vxlan(vxlan)?.with_shard(
+        name("br1"),
+        name("up"),
+        name("down"),
+    )?)?;
+    wish.add_network(routed)?;
+    wish.add_attachment(vm(0).with_rate_to_guest(rate).with_rate_from_guest(rate))?;
+    wish.add_attachment(vm(1).with_namespace(namespace))?;
+    wish.add_attachment(hostnet::Attachment::tap(
+        hostnet::AttachmentId::new("far")?,
+        hostnet::NetworkName::new("far")?,
+        name("tap_far"),
+        [2, 0, 0, 0, 0, 9].into(),
+        [10, 9, 0, 2].into(),
+    )?)?;
+    let json = serde_json::to_string(&wish)?;
+    assert_eq!(serde_json::from_str::<Desired>(&json)?, wish);
+
+    let fake = Fake::new();
+    let host = host(&fake);
+    let made = plan(&wish, &host.observe().await?)?;
+    let json = serde_json::to_string(&made)?;
+    assert_eq!(serde_json::from_str::<hostnet::Plan>(&json)?, made);
+    host.apply(&made).await?;
+    let observed = host.observe().await?;
+    let json = serde_json::to_string(&observed)?;
+    assert_eq!(serde_json::from_str::<hostnet::Observed>(&json)?, observed);
+    assert!(host.verify(&wish).await?.is_empty());
+    Ok(())
+}

@@ -7,6 +7,7 @@ tests![
     a_named_namespace_outlives_its_maker_and_goes_by_name,
     names_are_checked_and_taken_once,
     work_happens_in_the_namespace_it_is_told_to,
+    a_namespace_is_named_by_its_path_or_an_open_file,
 ];
 
 fn a_named_namespace_outlives_its_maker_and_goes_by_name() -> Outcome {
@@ -50,6 +51,29 @@ fn work_happens_in_the_namespace_it_is_told_to() -> Outcome {
     assert_eq!(snapshot(&here), before, "nothing happens where the caller is");
     assert_eq!(snapshot(&there).our_links().count(), 3);
     assert!(!elsewhere.is_same(&Netns::current()?)?, "and the caller is where it was");
+    Netns::remove("elsewhere")?;
+    Ok(())
+}
+
+fn a_namespace_is_named_by_its_path_or_an_open_file() -> Outcome {
+    let made = Netns::create("elsewhere")?;
+    let path = std::path::Path::new("/run/netns/elsewhere");
+    let file = std::os::fd::OwnedFd::from(std::fs::File::open(path)?);
+    for (owner, netns) in [("one", Netns::open(path)?), ("two", Netns::from(file))] {
+        assert!(netns.is_same(&made)?);
+        let there = Host::open_in(Owner::new(owner)?, netns)?;
+        let name = hostnet::DeviceName::new(&format!("tap-{owner}"))?;
+        block_on(there.create_tap(&name, hostnet::TapOptions::default()))?;
+        assert!(block_on(there.observe())?.link_named(name.as_str()).is_some_and(|tap| tap.up));
+        assert!(snapshot(&owned("demo")).link_named(name.as_str()).is_none());
+        // Made again it is in the way; deleted again it is gone already.
+        let again = block_on(there.create_tap(&name, hostnet::TapOptions::default()));
+        let error = again.expect_err("there already").to_string();
+        assert!(error.contains("is taken by the tun device"), "{error}");
+        block_on(there.delete_tap(&name))?;
+        block_on(there.delete_tap(&name))?;
+        assert!(block_on(there.observe())?.link_named(name.as_str()).is_none());
+    }
     Netns::remove("elsewhere")?;
     Ok(())
 }
