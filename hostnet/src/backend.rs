@@ -4,7 +4,7 @@ use crate::error::OpError;
 use crate::events::Events;
 use crate::firewall::Element;
 use crate::observed::{Coverage, Observed};
-use crate::op::{Op, Route};
+use crate::op::{NeighbourEntry, Op, Route};
 use crate::spec::{DeviceName, NamespaceName, Owner};
 use crate::tag::{Role, Subject, Tag};
 use core::fmt;
@@ -92,6 +92,8 @@ pub(crate) struct Only {
     pub(crate) addresses: Vec<IpNet>,
     /// The routes that are wanted.
     pub(crate) routes: Vec<(Subject, Route)>,
+    /// The permanent neighbours that are wanted.
+    pub(crate) neighbours: Vec<(Subject, NeighbourEntry)>,
     /// Whether the subjects are to go, for which the ports of their bridges matter.
     pub(crate) to_go: bool,
 }

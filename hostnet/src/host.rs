@@ -497,14 +497,17 @@ impl Host {
 /// What a wish names, and what it takes.
 fn scope_of(desired: &Desired) -> Scope {
     let devices = desired.networks().flat_map(wanted::devices_of_network);
-    let routes_to = |attachment: &Attachment| {
+    let (mut routes, mut neighbours) = (Vec::new(), Vec::new());
+    for attachment in desired.attachments() {
         let network = desired.network(attachment.network());
-        let network = network.filter(|network| network.shape() == NetworkShape::Routed);
-        let subject = Subject::Attachment(attachment.id().clone());
-        let routes =
-            network.map_or_else(Vec::new, |network| wanted::port_routes(attachment, network));
-        routes.into_iter().map(move |route| (subject.clone(), route)).collect::<Vec<_>>()
-    };
+        if let Some(network) = network.filter(|n| n.shape() == NetworkShape::Routed) {
+            let subject = || Subject::Attachment(attachment.id().clone());
+            let to = wanted::port_routes(attachment, network);
+            routes.extend(to.into_iter().map(|route| (subject(), route)));
+            let on = wanted::port_neighbours(attachment, network);
+            neighbours.extend(on.into_iter().map(|entry| (subject(), entry)));
+        }
+    }
     Scope::Only(Only {
         subjects: desired.subjects(),
         devices: devices.chain(desired.attachments().map(wanted::device_of_attachment)).collect(),
@@ -514,7 +517,8 @@ fn scope_of(desired: &Desired) -> Scope {
             .collect(),
         elements: wanted::elements(desired).into_iter().flat_map(|w| w.elements).collect(),
         addresses: desired.networks().flat_map(Network::addresses).collect(),
-        routes: desired.attachments().flat_map(routes_to).collect(),
+        routes,
+        neighbours,
         to_go: false,
     })
 }

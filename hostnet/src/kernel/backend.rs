@@ -1,4 +1,5 @@
 use super::create::{random_index, scratch_group};
+use super::known::Known;
 use super::link::{self, At, State};
 use super::links;
 use super::netlink::{Netlink, Refusal};
@@ -44,6 +45,8 @@ pub(crate) struct Kernel {
     pub(super) next_index: u32,
     /// The device that was made last, for what comes right after in the same plan.
     pub(super) made: Option<(Tag, u32)>,
+    /// What leads to the devices of routed guests.
+    pub(super) known: Known,
     sweep: usize,
     /// Whether it is a VM's namespace, in which no others are looked for.
     pub(super) inside: bool,
@@ -60,6 +63,7 @@ impl Kernel {
             home: File::open(netns::OWN)?,
             next_index: random_index(),
             made: None,
+            known: Known::default(),
             sweep: settings.sweep.get(),
             inside: false,
             lost: false,
@@ -148,20 +152,24 @@ impl Kernel {
     fn at(
         &mut self,
         tag: &Tag,
+        op: &Op,
         act: impl FnOnce(&mut Netlink, u32) -> Result<(), Refusal>,
     ) -> Result<Effect, Cause> {
         let index = self.index(tag)?;
-        changed(act(&mut self.route, index))
+        changed(act(&mut self.route, index)).inspect(|_| self.known.follow(index, op))
     }
 
     /// Takes something from the link that has this tag. Not there, or no such link, is success.
     fn take(
         &mut self,
         tag: &Tag,
+        op: &Op,
         act: impl FnOnce(&mut Netlink, u32) -> Result<(), Refusal>,
     ) -> Result<Effect, Cause> {
         match self.index(tag) {
-            Ok(index) => gone_is_fine(act(&mut self.route, index)),
+            Ok(index) => {
+                gone_is_fine(act(&mut self.route, index)).inspect(|_| self.known.follow(index, op))
+            }
             Err(Cause::Missing) => Ok(Effect::Unchanged),
             Err(cause) => Err(cause),
         }
@@ -199,28 +207,28 @@ impl Kernel {
             }
             Op::SetLink { tag, change } => self.change(tag, change).map(|()| Effect::Changed),
             Op::AddAddress { tag, address } => {
-                self.at(tag, |route, index| address::add(route, index, *address))
+                self.at(tag, op, |route, index| address::add(route, index, *address))
             }
             Op::RemoveAddress { tag, address } => {
-                self.take(tag, |route, index| address::remove(route, index, *address))
+                self.take(tag, op, |route, index| address::remove(route, index, *address))
             }
             Op::AddRoute { tag, route } => {
-                self.at(tag, |netlink, index| route::add(netlink, index, *route))
+                self.at(tag, op, |netlink, index| route::add(netlink, index, *route))
             }
             Op::RemoveRoute { tag, route } => {
-                self.take(tag, |netlink, index| route::remove(netlink, index, *route))
+                self.take(tag, op, |netlink, index| route::remove(netlink, index, *route))
             }
             Op::AddNeighbour { tag, entry } => {
-                self.at(tag, |netlink, index| neighbour::add(netlink, index, *entry))
+                self.at(tag, op, |netlink, index| neighbour::add(netlink, index, *entry))
             }
             Op::RemoveNeighbour { tag, entry } => {
-                self.take(tag, |netlink, index| neighbour::remove(netlink, index, *entry))
+                self.take(tag, op, |netlink, index| neighbour::remove(netlink, index, *entry))
             }
             Op::AddPeer { tag, peer } => {
-                self.at(tag, |netlink, index| neighbour::add_peer(netlink, index, *peer))
+                self.at(tag, op, |netlink, index| neighbour::add_peer(netlink, index, *peer))
             }
             Op::RemovePeer { tag, peer } => {
-                self.take(tag, |netlink, index| neighbour::remove_peer(netlink, index, *peer))
+                self.take(tag, op, |netlink, index| neighbour::remove_peer(netlink, index, *peer))
             }
             Op::DeleteLink { tag } if tag.role().is_bridge() => self.delete_bridge(tag),
             Op::DeleteLink { tag } => gone_is_fine(link::delete(&mut self.route, At::Tag(tag))),

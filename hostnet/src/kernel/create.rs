@@ -1,6 +1,7 @@
 //! Making devices, each wholly or not at all.
 
 use super::backend::{Kernel, changed, gone_is_fine};
+use super::known::Entries;
 use super::link::{self, At, Setup, State};
 use super::links;
 use super::netlink::Refusal;
@@ -162,7 +163,9 @@ impl Kernel {
         link::set_up(&mut self.route, at, setup, now())?;
         self.answer_for_others(index, &end.name, end.setup)?;
         link::tag(&mut self.route, at, &end.tag)
-            .map_err(|refusal| self.tag_taken(&end.tag, refusal))
+            .map_err(|refusal| self.tag_taken(&end.tag, refusal))?;
+        self.known.note(index, Entries::default());
+        Ok(())
     }
 
     /// Lets a routed guest's device answer for what is elsewhere.
@@ -212,6 +215,8 @@ impl Kernel {
     /// Notes which device the next steps are about.
     fn has_made(&mut self, at: At<'_>, tag: &Tag) -> Effect {
         if let At::Index(index) = at {
+            // Nothing leads to what is new.
+            self.known.note(index, Entries::default());
             self.made = Some((tag.clone(), index));
         }
         Effect::Changed

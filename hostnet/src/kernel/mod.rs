@@ -8,6 +8,7 @@ mod attributes;
 mod backend;
 mod create;
 mod events;
+mod known;
 mod link;
 mod links;
 mod neighbour;

@@ -3,6 +3,7 @@
 use super::attributes::{address, append, attributes, family, nest, number, read_address};
 use super::netlink::{Netlink, Refusal};
 use crate::backend::{Neighbour, NeighbourState};
+use crate::error::Errno;
 use crate::op::{NeighbourEntry, Op, VxlanPeer};
 use macaddr::MacAddr6;
 use rtnetlink::packet_core::{DefaultNla, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE};
@@ -37,6 +38,22 @@ pub(super) fn list(netlink: &mut Netlink, index: u32) -> Result<Vec<Neighbour>, 
 pub(super) fn everywhere(netlink: &mut Netlink) -> Result<Vec<(u32, Neighbour)>, Refusal> {
     let found = netlink.list_raw(GET, &head(0, 0, 0, 0), parse)?;
     Ok(found.into_iter().filter_map(|entry| Some((entry.index, entry.neighbour?))).collect())
+}
+
+/// One permanent entry of ours on a device, if it is there.
+pub(super) fn find(
+    netlink: &mut Netlink,
+    index: u32,
+    entry: NeighbourEntry,
+) -> Result<Option<NeighbourEntry>, Refusal> {
+    let flags = if entry.mac.is_some() { 0 } else { NTF_PROXY };
+    let mut body = head(family(entry.address), index, 0, flags);
+    append(&mut body, &[address(DESTINATION, entry.address)]);
+    match netlink.ask_raw(GET, &body, 0) {
+        Ok(body) => Ok(parse(&body).filter(|found| found.ours).and_then(Entry::fixed)),
+        Err(Refusal::Kernel { errno: Errno::ENOENT, .. }) => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// Our permanent entries of one device, those that the host answers for included.

@@ -1,6 +1,7 @@
 //! Looking at a namespace: at everything, or at what belongs to some subjects.
 
 use super::backend::Kernel;
+use super::known::Entries;
 use super::link::At;
 use super::links::{self, Found};
 use super::netlink::Refusal;
@@ -9,9 +10,10 @@ use crate::backend::{Only, Scope};
 use crate::error::{Errno, OpError};
 use crate::firewall::TableName;
 use crate::observed::{Link, Observed};
+use crate::op::{NeighbourEntry, Route};
 use crate::spec::{NamespaceName, Owner};
 use crate::tag::{Role, Subject, Tag};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 impl Kernel {
     pub(super) fn look(&mut self, owner: &Owner, scope: &Scope) -> Result<Observed, OpError> {
@@ -74,6 +76,8 @@ impl Kernel {
         for (index, entry) in neighbour::all_fixed(&mut self.route)? {
             neighbours.entry(index).or_default().push(entry);
         }
+        // Those that are gone would be known for ever.
+        self.known.clear();
         let mut links = Vec::with_capacity(found.len());
         for Found { mut link, has_tbf, .. } in found {
             link.addresses = addresses.remove(&link.index).unwrap_or_default();
@@ -83,6 +87,8 @@ impl Kernel {
                 if unless_gone(self.more(&mut link, has_tbf))?.is_none() {
                     continue;
                 }
+                let (routes, neighbours) = (link.routes.clone(), link.neighbours.clone());
+                self.known.note(link.index, Entries { routes, neighbours });
             }
             links.push(link);
         }
@@ -99,18 +105,28 @@ impl Kernel {
         for (subject, role, _) in &only.devices {
             self.of_role(owner, subject, *role, &mut links)?;
         }
-        let has_name =
-            |links: &BTreeMap<u32, Link>, name: &str| links.values().any(|link| link.name == name);
-        for (_, _, name) in &only.devices {
-            if !has_name(&links, name.as_str()) {
-                let found = links::find(&mut self.route, At::Name(name.as_str()))?;
-                links.extend(found.map(|found| (found.link.index, found.link)));
-            }
+        let have: HashSet<String> = links.values().map(|link| link.name.clone()).collect();
+        for (_, _, name) in only.devices.iter().filter(|(_, _, name)| !have.contains(name.as_str()))
+        {
+            let found = links::find(&mut self.route, At::Name(name.as_str()))?;
+            links.extend(found.map(|found| (found.link.index, found.link)));
         }
         self.in_the_way(only, &mut links)?;
+        // What leads to a device that is to go goes with it.
+        if only.to_go {
+            return Ok(links.into_values().collect());
+        }
+        let (routes, neighbours) = (by_subject(&only.routes), by_subject(&only.neighbours));
         let mut found = Vec::with_capacity(links.len());
         for mut link in links.into_values() {
-            if !is_of(&link, owner) || unless_gone(self.add_routes(only, &mut link))?.is_some() {
+            let ours = link.tag.as_ref().filter(|tag| tag.owner() == owner).map(Tag::subject);
+            let wanted = ours.map(|subject| (routes.get(subject), neighbours.get(subject)));
+            let seen = wanted.map_or(Ok(Some(())), |(routes, neighbours)| {
+                let routes = routes.map(Vec::as_slice).unwrap_or_default();
+                let neighbours = neighbours.map(Vec::as_slice).unwrap_or_default();
+                unless_gone(self.add_routes(routes, neighbours, &mut link))
+            });
+            if seen?.is_some() {
                 found.push(link);
             }
         }
@@ -206,29 +222,36 @@ impl Kernel {
         Ok(())
     }
 
-    /// Finds a device's routes and permanent neighbours. Where those that are wanted are there, no others are looked for,
-    /// which the kernel would have to search all of its routes for.
-    fn add_routes(&mut self, only: &Only, link: &mut Link) -> Result<(), Refusal> {
+    /// Finds a device's routes and permanent neighbours. If those that were made before are known, each is asked for; the
+    /// kernel would have to search all there are for those of one device.
+    fn add_routes(
+        &mut self,
+        routes: &[Route],
+        neighbours: &[NeighbourEntry],
+        link: &mut Link,
+    ) -> Result<(), Refusal> {
         let leads_out = link.tag.as_ref().is_some_and(|tag| {
             matches!(tag.role(), Role::Tap | Role::HostEnd) && link.master.is_none()
         });
         if !leads_out {
             return Ok(());
         }
-        let own: Vec<_> = only
-            .routes
-            .iter()
-            .filter(|(subject, _)| link.tag.as_ref().is_some_and(|tag| tag.subject() == subject))
-            .map(|(_, route)| *route)
-            .collect();
-        for wanted in &own {
-            let found = route::find(&mut self.route, wanted.destination)?;
-            link.routes.extend(found.filter(|(on, _)| *on == link.index).map(|(_, route)| route));
+        let (route, index) = (&mut self.route, link.index);
+        let Some(known) = self.known.of(index) else {
+            link.routes = route::of_device(route, index)?;
+            link.neighbours = neighbour::fixed(route, index)?;
+            let (routes, neighbours) = (link.routes.clone(), link.neighbours.clone());
+            self.known.note(index, Entries { routes, neighbours });
+            return Ok(());
+        };
+        // Each may have been taken away by somebody else, or be there already.
+        for wanted in with(&known.routes, routes) {
+            let found = route::find(route, wanted.destination)?;
+            link.routes.extend(found.filter(|(on, _)| *on == index).map(|(_, route)| route));
         }
-        if link.routes.len() < own.len() || own.is_empty() {
-            link.routes = route::of_device(&mut self.route, link.index)?;
+        for wanted in with(&known.neighbours, neighbours) {
+            link.neighbours.extend(neighbour::find(route, index, *wanted)?);
         }
-        link.neighbours = neighbour::fixed(&mut self.route, link.index)?;
         Ok(())
     }
 
@@ -260,6 +283,20 @@ fn all_there(only: &Only, links: &[Link]) -> bool {
     let mut attachments =
         only.subjects.iter().filter(|subject| matches!(subject, Subject::Attachment(_)));
     attachments.all(|subject| there.contains(subject))
+}
+
+/// All of the first, and those of the second that are not among them.
+fn with<'a, T: PartialEq>(known: &'a [T], wanted: &'a [T]) -> impl Iterator<Item = &'a T> {
+    known.iter().chain(wanted.iter().filter(|entry| !known.contains(entry)))
+}
+
+/// What is wanted, by whom it is for.
+fn by_subject<T: Copy>(wanted: &[(Subject, T)]) -> HashMap<&Subject, Vec<T>> {
+    let mut by_subject: HashMap<&Subject, Vec<T>> = HashMap::new();
+    for (subject, entry) in wanted {
+        by_subject.entry(subject).or_default().push(*entry);
+    }
+    by_subject
 }
 
 fn is_of(link: &Link, owner: &Owner) -> bool {

@@ -186,7 +186,7 @@ pub(crate) fn port_routes(attachment: &Attachment, network: &Network) -> Vec<Rou
 }
 
 /// The permanent neighbours of a routed attachment's end on the host.
-pub(super) fn port_neighbours(attachment: &Attachment, network: &Network) -> Vec<NeighbourEntry> {
+pub(crate) fn port_neighbours(attachment: &Attachment, network: &Network) -> Vec<NeighbourEntry> {
     let mac = Some(attachment.mac());
     let fixed = attachment.addresses().filter(|_| network.static_neighbours());
     let fixed = fixed.map(|address| NeighbourEntry { address, mac });
