@@ -43,8 +43,6 @@ pub(crate) struct Kernel {
     pub(super) home: File,
     /// The index that the next device gets.
     pub(super) next_index: u32,
-    /// The device that was made last, for what comes right after in the same plan.
-    pub(super) made: Option<(Tag, u32)>,
     /// What leads to the devices of routed guests.
     pub(super) known: Known,
     sweep: usize,
@@ -62,7 +60,6 @@ impl Kernel {
             nft: Nft::open(settings.hold)?,
             home: File::open(netns::OWN)?,
             next_index: random_index(),
-            made: None,
             known: Known::default(),
             sweep: settings.sweep.get(),
             inside: false,
@@ -85,8 +82,7 @@ impl Kernel {
     }
 
     fn change(&mut self, tag: &Tag, change: &LinkChange) -> Result<(), Cause> {
-        let made = self.made.as_ref().filter(|(made, _)| made == tag).map(|(_, index)| *index);
-        let at = made.map_or(At::Tag(tag), At::Index);
+        let at = At::Tag(tag);
         let route = &mut self.route;
         let changed = match change {
             LinkChange::Name { to, .. } => {
@@ -139,11 +135,6 @@ impl Kernel {
 
     /// The index of the link that has this tag.
     pub(super) fn index(&mut self, tag: &Tag) -> Result<u32, Cause> {
-        if let Some((made, index)) = &self.made
-            && made == tag
-        {
-            return Ok(*index);
-        }
         let found = links::find(&mut self.route, At::Tag(tag))?;
         Ok(found.ok_or(Cause::Missing)?.link.index)
     }
@@ -249,10 +240,6 @@ impl Backend for Kernel {
     fn execute(&mut self, op: &Op) -> Result<Effect, OpError> {
         if self.lost {
             return Err(OpError::new(first_line(op), Cause::Lost));
-        }
-        // What somebody else did to it is seen by whoever looks for it again.
-        if !op.continues(self.made.as_ref().map(|(tag, _)| tag)) {
-            self.made = None;
         }
         match op {
             // What goes wrong inside is told as it is there.

@@ -70,7 +70,7 @@ impl Kernel {
                 State::Up => link::set_state(route, at, state),
                 State::Down => Ok(()),
             });
-        finished.map(|()| self.has_made(at, tag)).map_err(|refusal| {
+        finished.map(|()| self.has_made(at)).map_err(|refusal| {
             let cause = self.tag_taken(tag, refusal);
             let _ = link::delete(&mut self.route, at);
             cause
@@ -105,7 +105,7 @@ impl Kernel {
         self.answer_for_others(index, name, setup)?;
         link::tag(&mut self.route, at, tag).map_err(|refusal| self.tag_taken(tag, refusal))?;
         tap.persist()?;
-        Ok(self.has_made(at, tag))
+        Ok(self.has_made(at))
     }
 
     /// Makes a veth pair: `here` in this kernel's namespace, and `there` in that of `outside` or here too.
@@ -146,7 +146,7 @@ impl Kernel {
         let finished = self
             .finish_end(here, here_index, None)
             .and_then(|()| outside.unwrap_or(self).finish_end(there, there_index, leads_to));
-        finished.map(|()| self.has_made(At::Index(here_index), &here.tag)).inspect_err(|_| {
+        finished.map(|()| Effect::Changed).inspect_err(|_| {
             // The other end goes with it.
             let _ = link::delete(&mut self.route, At::Index(here_index));
         })
@@ -202,9 +202,8 @@ impl Kernel {
         bridge: &Tag,
         isolated: bool,
     ) -> Result<Effect, Cause> {
-        let made = self.made.take().filter(|(tag, _)| tag == port);
         let bridge = self.index(bridge)?;
-        let at = made.as_ref().map_or(At::Tag(port), |(_, index)| At::Index(*index));
+        let at = At::Tag(port);
         changed(link::set_master(&mut self.route, at, bridge))?;
         // No frame passes before it is known where it may go.
         changed(link::set_port(&mut self.route, at, isolated, State::Up)).inspect_err(|_| {
@@ -212,12 +211,10 @@ impl Kernel {
         })
     }
 
-    /// Notes which device the next steps are about.
-    fn has_made(&mut self, at: At<'_>, tag: &Tag) -> Effect {
+    /// Notes that nothing leads to a device that is new.
+    fn has_made(&mut self, at: At<'_>) -> Effect {
         if let At::Index(index) = at {
-            // Nothing leads to what is new.
             self.known.note(index, Entries::default());
-            self.made = Some((tag.clone(), index));
         }
         Effect::Changed
     }

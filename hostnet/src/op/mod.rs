@@ -351,22 +351,6 @@ impl Op {
         }
     }
 
-    /// Whether the step is about the device with this tag, as the one before was.
-    pub(crate) fn continues(&self, device: Option<&Tag>) -> bool {
-        let tag = match self {
-            Self::AttachPort { port: tag, .. }
-            | Self::SetLink { tag, .. }
-            | Self::AddAddress { tag, .. }
-            | Self::AddRoute { tag, .. }
-            | Self::AddNeighbour { tag, .. }
-            | Self::AddPeer { tag, .. } => tag,
-            // The table is none of its business.
-            Self::AddElement { .. } => return true,
-            _ => return false,
-        };
-        device == Some(tag)
-    }
-
     /// Whose objects the step is about, or one inside it, if not this owner's.
     pub(crate) fn other_owner(&self, owner: &Owner) -> Option<&Owner> {
         let inside: &[Self] = match self {
