@@ -2,7 +2,7 @@ use super::create::{random_index, scratch_group};
 use super::known::Known;
 use super::link::{self, At, State};
 use super::links;
-use super::netlink::{Netlink, Refusal};
+use super::netlink::{Netlink, Refusal, Space};
 use super::netns;
 use super::nft::{Hold, Nft};
 use super::{address, events, neighbour, qdisc, route, sysctl};
@@ -46,6 +46,8 @@ pub(crate) struct Kernel {
     /// What leads to the devices of routed guests.
     pub(super) known: Known,
     sweep: usize,
+    /// Where the answers of namespaces that are visited are received.
+    spare: Option<[Space; 2]>,
     /// Whether it is a VM's namespace, in which no others are looked for.
     pub(super) inside: bool,
     /// Whether the thread could not come back from a visit, and must do nothing any more.
@@ -55,9 +57,25 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// Opens the calling thread's namespace.
     pub(crate) fn open(settings: Settings) -> std::io::Result<Self> {
+        Self::open_with(settings, <[Space; 2]>::default())
+    }
+
+    /// Opens the namespace that the thread visits just now, with space that was used before.
+    pub(super) fn open_inside(&mut self) -> std::io::Result<Self> {
+        let space = self.spare.take().unwrap_or_default();
+        Ok(Self { inside: true, ..Self::open_with(Settings::default(), space)? })
+    }
+
+    /// Closes a namespace that was visited.
+    pub(super) fn close_inside(&mut self, inner: Self) {
+        self.spare = Some([inner.route.into_space(), inner.nft.into_space()]);
+    }
+
+    fn open_with(settings: Settings, [route, nft]: [Space; 2]) -> std::io::Result<Self> {
         Ok(Self {
-            route: Netlink::open(NETLINK_ROUTE)?,
-            nft: Nft::open(settings.hold)?,
+            route: Netlink::open_with(NETLINK_ROUTE, route)?,
+            nft: Nft::open(settings.hold, nft)?,
+            spare: None,
             home: File::open(netns::OWN)?,
             next_index: random_index(),
             known: Known::default(),

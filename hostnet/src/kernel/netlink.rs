@@ -68,12 +68,27 @@ pub(super) struct Netlink {
     socket: Socket,
     sequence: u32,
     send: Vec<u8>,
-    receive: Vec<u8>,
+    receive: Space,
+}
+
+/// Where answers are received.
+#[derive(Debug)]
+pub(super) struct Space(Vec<u8>);
+
+impl Default for Space {
+    fn default() -> Self {
+        Self(vec![0; 64 * 1024])
+    }
 }
 
 impl Netlink {
     /// Opens a socket in the network namespace of the calling thread.
     pub(super) fn open(protocol: isize) -> std::io::Result<Self> {
+        Self::open_with(protocol, Space::default())
+    }
+
+    /// The same, with the space that another socket has done with: it takes longer to have than all else.
+    pub(super) fn open_with(protocol: isize, space: Space) -> std::io::Result<Self> {
         let mut socket = Socket::new(protocol)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
@@ -83,7 +98,12 @@ impl Netlink {
         if protocol == rtnetlink::sys::protocols::NETLINK_ROUTE {
             socket.set_netlink_get_strict_chk(true)?;
         }
-        Ok(Self { socket, sequence: 0, send: Vec::new(), receive: vec![0; 64 * 1024] })
+        Ok(Self { socket, sequence: 0, send: Vec::new(), receive: space })
+    }
+
+    /// Closes the socket and gives its space away.
+    pub(super) fn into_space(self) -> Space {
+        self.receive
     }
 
     /// Sends a request and waits until it is done.
@@ -113,7 +133,7 @@ impl Netlink {
         body: &[u8],
         flags: u16,
     ) -> Result<Vec<u8>, Refusal> {
-        self.start_raw(message_type, body, NLM_F_REQUEST | NLM_F_ACK | flags)?;
+        self.start_raw(message_type, body, NLM_F_REQUEST | flags)?;
         self.one_object()
     }
 
@@ -133,9 +153,12 @@ impl Netlink {
     where
         M: NetlinkSerializable + NetlinkDeserializable + Debug,
     {
-        self.start(message, NLM_F_REQUEST | NLM_F_ACK)?;
+        self.start(message, NLM_F_REQUEST)?;
         let mut found = None;
-        self.answers(|answer| found = Some(answer))?;
+        self.read_answers(End::Object, |header, body| {
+            found = Some(M::deserialize(header, body).map_err(|e| unreadable(&e))?);
+            Ok(())
+        })?;
         found.ok_or_else(no_object)
     }
 
@@ -144,7 +167,7 @@ impl Netlink {
         &mut self,
         message: M,
     ) -> Result<Vec<u8>, Refusal> {
-        self.start(message, NLM_F_REQUEST | NLM_F_ACK)?;
+        self.start(message, NLM_F_REQUEST)?;
         self.one_object()
     }
 
@@ -187,9 +210,10 @@ impl Netlink {
         Err(Refusal::Unreadable("the namespace never held still for a whole dump".to_owned()))
     }
 
+    /// Reads the answer to a request for one object, which is that or an error, and nothing after it.
     fn one_object(&mut self) -> Result<Vec<u8>, Refusal> {
         let mut found = None;
-        self.raw_answers(|_, body| {
+        self.read_answers(End::Object, |_, body| {
             found = Some(body.to_vec());
             Ok(())
         })?;
@@ -204,11 +228,11 @@ impl Netlink {
         let (mut failure, mut answers) = (None, 0);
         // Where one failed there may be fewer answers, or more.
         while failure.is_some() || answers < asking {
-            let mut space = self.receive.as_mut_slice();
+            let mut space = self.receive.0.as_mut_slice();
             match self.socket.recv(&mut space, libc::MSG_DONTWAIT) {
                 Ok(len) => {
                     for_each_message(
-                        self.receive.get(..len).unwrap_or_default(),
+                        self.receive.0.get(..len).unwrap_or_default(),
                         |header, body| {
                             if i32::from(header.message_type) == libc::NLMSG_ERROR {
                                 answers += 1;
@@ -270,14 +294,22 @@ impl Netlink {
     /// Reads answers to the last request up to its end.
     fn raw_answers(
         &mut self,
+        each: impl FnMut(&NetlinkHeader, &[u8]) -> Result<(), Refusal>,
+    ) -> Result<Dump, Refusal> {
+        self.read_answers(End::Acknowledgement, each)
+    }
+
+    fn read_answers(
+        &mut self,
+        last: End,
         mut each: impl FnMut(&NetlinkHeader, &[u8]) -> Result<(), Refusal>,
     ) -> Result<Dump, Refusal> {
         let mut dump = Dump::Whole;
         let mut end = None;
         while end.is_none() {
-            let mut space = self.receive.as_mut_slice();
+            let mut space = self.receive.0.as_mut_slice();
             let len = self.socket.recv(&mut space, libc::MSG_TRUNC)?;
-            let Some(bytes) = self.receive.get(..len) else {
+            let Some(bytes) = self.receive.0.get(..len) else {
                 return Err(Refusal::Unreadable(format!("an answer of {len} bytes")));
             };
             let sequence = self.sequence;
@@ -292,13 +324,25 @@ impl Netlink {
                 match i32::from(header.message_type) {
                     libc::NLMSG_ERROR => end = Some(acknowledgement(header.flags, body)),
                     libc::NLMSG_DONE => end = Some(done(body)),
-                    _ => each(header, body)?,
+                    _ => {
+                        each(header, body)?;
+                        if last == End::Object {
+                            end = Some(Ok(()));
+                        }
+                    }
                 }
                 Ok(())
             })?;
         }
         end.unwrap_or(Ok(())).map(|()| dump)
     }
+}
+
+/// What the kernel's answer ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Acknowledgement,
+    Object,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

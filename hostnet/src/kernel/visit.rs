@@ -1,6 +1,6 @@
 //! Work inside a VM's namespace. The thread goes there and comes back before anything else is asked of it.
 
-use super::backend::{Kernel, Settings};
+use super::backend::Kernel;
 use super::link::{self, At, State};
 use super::links;
 use super::netlink::Refusal;
@@ -31,22 +31,35 @@ impl Kernel {
             Err(error) => return Err(failed(error.into())),
         }
         unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| failed(errno_of(errno).into()))?;
-        let made = Self::open(Settings::default())
-            .map_err(|error| failed(Refusal::from(error).into()))
-            .and_then(|mut inner| {
-                link::set_state(&mut inner.route, At::Name("lo"), State::Up)
-                    .and_then(|()| link::set_home(&mut inner.route, self.inode()?))
-                    .and_then(|()| link::tag(&mut inner.route, At::Name("lo"), tag))
-                    .map_err(|refusal| failed(refusal.into()))?;
-                self.all_inside(&mut inner, name, inside)?;
-                netns::pin(name.as_str()).map_err(|error| {
-                    // What is half outside would stay for as long as the kernel takes to clean up.
-                    let _ = self.undo_inside(&mut inner, name, inside);
-                    failed(error.into())
-                })
-            });
+        let made = self.open_inside().map_err(|error| failed(Refusal::from(error).into()));
+        let made = made.and_then(|mut inner| {
+            let made = self.furnish(&mut inner, name, inside, tag);
+            self.close_inside(inner);
+            made
+        });
         self.come_back().map_err(failed)?;
         made.map(|()| Effect::Changed)
+    }
+
+    /// Does everything inside a namespace that is new, and gives it its name.
+    fn furnish(
+        &mut self,
+        inner: &mut Self,
+        name: &NamespaceName,
+        inside: &[Op],
+        tag: &Tag,
+    ) -> Result<(), OpError> {
+        let failed = |cause: Cause| OpError::new(format!("ip netns add {name}"), cause);
+        link::set_state(&mut inner.route, At::Name("lo"), State::Up)
+            .and_then(|()| link::set_home(&mut inner.route, self.inode()?))
+            .and_then(|()| link::tag(&mut inner.route, At::Name("lo"), tag))
+            .map_err(|refusal| failed(refusal.into()))?;
+        self.all_inside(inner, name, inside)?;
+        netns::pin(name.as_str()).map_err(|error| {
+            // What is half outside would stay for as long as the kernel takes to clean up.
+            let _ = self.undo_inside(inner, name, inside);
+            failed(error.into())
+        })
     }
 
     /// Does something in the namespace of this name, if it is the one that is meant.
@@ -112,7 +125,6 @@ impl Kernel {
     }
 
     fn observe_inside(&mut self, owner: &Owner) -> Result<Observed, OpError> {
-        self.inside = true;
         let mut seen = self.observe(owner, &Scope::Everything)?;
         // The namespace's own tag is told of beside it.
         seen.links.iter_mut().filter(|link| link.name == "lo").for_each(|lo| lo.tag = None);
@@ -132,9 +144,12 @@ impl Kernel {
             error => failed(error.into()),
         })?;
         netns.enter().map_err(|error| failed(error.into()))?;
-        let done = Self::open(Settings::default())
-            .map_err(|error| failed(Refusal::from(error).into()))
-            .and_then(|mut inner| work(self, &mut inner));
+        let opened = self.open_inside().map_err(|error| failed(Refusal::from(error).into()));
+        let done = opened.and_then(|mut inner| {
+            let done = work(self, &mut inner);
+            self.close_inside(inner);
+            done
+        });
         self.come_back().map_err(failed)?;
         done
     }

@@ -5,7 +5,7 @@ use super::ruleset::{self, Hold};
 use crate::backend::{Effect, Only};
 use crate::error::{Cause, Errno};
 use crate::firewall::{Element, Marks, TableFamily, TableName};
-use crate::kernel::netlink::{Netlink, Refusal, append};
+use crate::kernel::netlink::{Netlink, Refusal, Space, append};
 use crate::observed::Table;
 use crate::op::Rules;
 use crate::spec::Protocol;
@@ -96,9 +96,14 @@ enum Presence {
 
 impl Nft {
     /// Opens the socket in the network namespace of the calling thread.
-    pub(in crate::kernel) fn open(hold: Hold) -> std::io::Result<Self> {
-        let netlink = Netlink::open(NETLINK_NETFILTER)?;
+    pub(in crate::kernel) fn open(hold: Hold, space: Space) -> std::io::Result<Self> {
+        let netlink = Netlink::open_with(NETLINK_NETFILTER, space)?;
         Ok(Self { netlink, cache: None, hold, held: hold == Hold::Shared })
+    }
+
+    /// Closes the socket and gives its space away.
+    pub(in crate::kernel) fn into_space(self) -> Space {
+        self.netlink.into_space()
     }
 
     /// Whether the table is there and ours, and what is in it: everything, or what belongs to some subjects.
