@@ -4,12 +4,12 @@
 //! cargo bench -p benches --bench hostnet_verify
 //! ```
 
-use benches::measure::{Options, Pair, Samples, time};
+use benches::measure::{Options, Pair, time};
 use benches::raw::Route;
 use benches::report::Report;
 use benches::world::{self, World, desired, forward, in_fresh_netns, port, vm};
 use criterion::BenchmarkId;
-use hostnet::{Attachment, Desired};
+use hostnet::{Attachment, Desired, Sandbox};
 
 /// How many VMs there are.
 const POPULATIONS: [u32; 2] = [10, 1000];
@@ -21,7 +21,7 @@ fn main() {
     let options = Options::from_args();
     let mut report = Report::new("hostnet_verify");
     if options.wants_bar("verify") {
-        in_fresh_netns(&sandbox, || bars(&mut report, &options));
+        in_fresh_netns(&sandbox, || bars(&mut report, &options, &sandbox));
     }
     if options.wants_group("verify") {
         in_fresh_netns(&sandbox, || compare(&mut options.criterion()));
@@ -48,41 +48,46 @@ fn verify(world: &World, all: &Desired) {
     assert!(plan.is_empty(), "{plan}");
 }
 
-fn bars(report: &mut Report, options: &Options) {
-    let (world, mut route) = (World::default(), Route::default());
+/// The whole look, and that a look after one VM costs the same whatever is beside it: the few and the many are there at
+/// the same time, each in a network namespace of its own, and measured in alternation.
+fn bars(report: &mut Report, options: &Options, sandbox: &Sandbox) {
+    let [few, many] = POPULATIONS;
     let one = desired([guest(ONE)]);
-    let mut ensured = Vec::new();
-    for present in POPULATIONS {
-        let all = populate(&world, present);
+    let (small, mut small_route) = (World::default(), Route::default());
+    populate(&small, few);
+    in_fresh_netns(sandbox, || {
+        let (large, mut route) = (World::default(), Route::default());
+        let all = populate(&large, many);
 
-        let (mut of_one, mut single) = (Samples::default(), Pair::default());
-        for round in 0..options.samples(200, 50) {
-            single.take(
+        let (mut beside_few, mut beside_many) = (Pair::default(), Pair::default());
+        let mut flat = Pair::default();
+        for round in 0..options.samples(400, 100) {
+            flat.take(
                 round,
-                || time(|| assert_eq!(world.ensure(&one), 0)),
-                || time(|| assert!(route.find(&port(ONE).name).is_some())),
+                || time(|| assert_eq!(large.ensure(&one), 0)),
+                || time(|| assert_eq!(small.ensure(&one), 0)),
             );
+            beside_few
+                .reference
+                .push(time(|| assert!(small_route.find(&port(ONE).name).is_some())));
+            beside_many.reference.push(time(|| assert!(route.find(&port(ONE).name).is_some())));
         }
-        of_one.extend(single.ours.iter());
-        ensured.push(of_one);
-        report.told(format!("no-op `ensure` of one of {present} / raw look at it"), &single);
+        beside_few.ours = flat.reference.clone();
+        beside_many.ours = flat.ours.clone();
+        report.told(format!("no-op `ensure` of one of {few} / raw look at it"), &beside_few);
+        report.told(format!("no-op `ensure` of one of {many} / raw look at it"), &beside_many);
+        report.at_most(format!("no-op `ensure` of one, {many} / {few} present"), &flat, 1.2);
 
         let mut pair = Pair::default();
         for round in 0..options.samples(40, 10) {
             pair.take(
                 round,
-                || time(|| verify(&world, &all)),
-                || time(|| assert!(route.dump().len() > present as usize)),
+                || time(|| verify(&large, &all)),
+                || time(|| assert!(route.dump().len() > many as usize)),
             );
         }
-        if present == POPULATIONS[1] {
-            report.at_most(format!("`observe` and `plan` of {present} / raw dump"), &pair, 2.0);
-        }
-    }
-    let ([few, many], [first, last]) = (POPULATIONS, ensured.as_slice()) else {
-        unreachable!("two populations")
-    };
-    report.flat(format!("no-op `ensure` of one, {many} / {few} present"), first, last, 1.2);
+        report.at_most(format!("`observe` and `plan` of {many} / raw dump"), &pair, 2.0);
+    });
 }
 
 /// The same under criterion, to compare commits with.
