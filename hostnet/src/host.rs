@@ -250,7 +250,8 @@ impl Host {
 
     /// Carries a plan out and tells of every step.
     ///
-    /// `progress` is called on the namespace's thread: it must not wait for this host, and a panic in it ends the thread.
+    /// `progress` is called by whichever thread does the step, mostly the namespace's: it must not wait for this host,
+    /// and a panic in it ends the host.
     ///
     /// # Errors
     /// When a step fails; the error says what became of the others.
