@@ -293,7 +293,7 @@ fn run(kind: &str, kill_at: Option<usize>) -> Result<Option<Vec<libc::c_long>>, 
                         kill(main, Signal::SIGKILL)?;
                         continue;
                     }
-                    calls.push(number_of_call(thread)?);
+                    calls.extend(number_of_call(thread)?);
                 }
                 go_on(thread, None)
             }
@@ -313,12 +313,20 @@ fn run(kind: &str, kill_at: Option<usize>) -> Result<Option<Vec<libc::c_long>>, 
     }
 }
 
-fn number_of_call(thread: Pid) -> Result<libc::c_long, Box<dyn Error>> {
+/// The number of the call that a thread is about to make; `None` if its process ended meanwhile, and the thread with it.
+fn number_of_call(thread: Pid) -> Result<Option<libc::c_long>, Box<dyn Error>> {
     loop {
-        let text = std::fs::read_to_string(format!("/proc/{thread}/syscall"))?;
+        let text = match std::fs::read_to_string(format!("/proc/{thread}/syscall")) {
+            Ok(text) => text,
+            // Whose memory is gone already belongs to root, so it is not always the error that says so.
+            Err(_) if ptrace::syscall_info(thread) == Err(nix::errno::Errno::ESRCH) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
         // It has said that it stops before it has left its processor.
         if text.trim() != "running" {
-            return Ok(text.split(' ').next().ok_or("nothing")?.trim().parse()?);
+            return Ok(Some(text.split(' ').next().ok_or("nothing")?.trim().parse()?));
         }
         std::thread::yield_now();
     }
