@@ -241,8 +241,10 @@ impl Kernel {
             }
             Op::DeleteLink { tag } if tag.role().is_bridge() => self.delete_bridge(tag),
             Op::DeleteLink { tag } => gone_is_fine(link::delete(&mut self.route, At::Tag(tag))),
-            // All others are about a whole namespace, and are told apart before.
-            _ => Ok(Effect::Unchanged),
+            // About a whole namespace, and told apart before.
+            Op::CreateNamespace { .. } | Op::InNamespace { .. } | Op::DeleteNamespace { .. } => {
+                Ok(Effect::Unchanged)
+            }
         }
     }
 }

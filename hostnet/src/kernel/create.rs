@@ -39,7 +39,7 @@ impl Kernel {
             &[]
         };
         let setup = Setup { settings, ..Setup::default() };
-        self.finish(At::Index(index), setup, tag, State::Up)
+        self.finish(index, setup, tag, State::Up)
     }
 
     pub(super) fn create_vxlan(
@@ -52,25 +52,25 @@ impl Kernel {
         link::create_vxlan(&mut self.route, index, vxlan, mtu, tag)
             .map_err(|refusal| self.name_taken(vxlan.device().as_str(), refusal))?;
         // It comes up when it is a port, since a tunnel that nobody is behind has nothing to carry.
-        self.finish(At::Index(index), Setup::default(), tag, State::Down)
+        self.finish(index, Setup::default(), tag, State::Down)
     }
 
     /// Sets up, tags and brings up what was made exclusively a moment ago; what cannot be finished is taken back.
     fn finish(
         &mut self,
-        at: At<'_>,
+        index: u32,
         setup: Setup<'_>,
         tag: &Tag,
         state: State,
     ) -> Result<Effect, Cause> {
-        let route = &mut self.route;
+        let (route, at) = (&mut self.route, At::Index(index));
         let finished = link::set_up(route, at, setup, now())
             .and_then(|()| link::tag(route, at, tag))
             .and_then(|()| match state {
                 State::Up => link::set_state(route, at, state),
                 State::Down => Ok(()),
             });
-        finished.map(|()| self.has_made(at)).map_err(|refusal| {
+        finished.map(|()| self.has_made(index)).map_err(|refusal| {
             let cause = self.tag_taken(tag, refusal);
             let _ = link::delete(&mut self.route, at);
             cause
@@ -105,7 +105,7 @@ impl Kernel {
         self.answer_for_others(index, name, setup)?;
         link::tag(&mut self.route, at, tag).map_err(|refusal| self.tag_taken(tag, refusal))?;
         tap.persist()?;
-        Ok(self.has_made(at))
+        Ok(self.has_made(index))
     }
 
     /// Makes a veth pair: `here` in this kernel's namespace, and `there` in that of `outside` or here too.
@@ -164,7 +164,7 @@ impl Kernel {
         self.answer_for_others(index, &end.name, end.setup)?;
         link::tag(&mut self.route, at, &end.tag)
             .map_err(|refusal| self.tag_taken(&end.tag, refusal))?;
-        self.known.note(index, Entries::default());
+        self.has_made(index);
         Ok(())
     }
 
@@ -212,10 +212,8 @@ impl Kernel {
     }
 
     /// Notes that nothing leads to a device that is new.
-    fn has_made(&mut self, at: At<'_>) -> Effect {
-        if let At::Index(index) = at {
-            self.known.note(index, Entries::default());
-        }
+    fn has_made(&mut self, index: u32) -> Effect {
+        self.known.note(index, Entries::default());
         Effect::Changed
     }
 

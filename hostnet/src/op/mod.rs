@@ -91,7 +91,7 @@ pub enum Op {
         /// The MTU of both in bytes.
         mtu: u32,
     },
-    /// Make a VXLAN device, tag it and bring it up.
+    /// Make a VXLAN device and tag it. It comes up as a port.
     CreateVxlan {
         /// The device, less its entries.
         vxlan: Vxlan,

@@ -308,7 +308,7 @@ const fn value(bytes: Vec<u8>) -> DataAttribute {
 
 /// User data with one comment in it, as `nft` writes it: type, length, text and a closing NUL.
 pub(super) fn comment(text: &str) -> Vec<u8> {
-    // A tag has at most 124 bytes, a table's mark fewer.
+    // A tag has at most 127 bytes, a table's mark fewer.
     let len = u8::try_from(text.len() + 1).unwrap_or(u8::MAX);
     let mut bytes = vec![COMMENT, len];
     bytes.extend_from_slice(text.as_bytes());

@@ -236,7 +236,7 @@ impl Nft {
         if let Element::Forward { protocol: protocol @ Protocol::Udp, host_port, to } = element
             && effect == Effect::Changed
         {
-            // A kernel before 5.9 cannot be asked for that; its flows end when nothing was sent for two minutes.
+            // No flow is an error too; and one that stays ends when nothing was sent for two minutes.
             let request = flows::to_port(protocol.number(), host_port.get(), to.ip());
             let _ = self.netlink.request_raw(flows::DELETE, &request, 0);
         }
