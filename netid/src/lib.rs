@@ -104,13 +104,13 @@ mod serial;
 mod vm_id;
 mod vni;
 
-#[cfg(feature = "std")]
-pub use claim::MemoryStore;
 pub use claim::{
-    AttemptsError, BindError, Claim, ClaimError, ClaimKey, ClaimState, ClaimStore, Generation,
-    KeyError, KeyFault, Obstacle, Owner, OwnerError, OwnerField, Protocol, ReleaseOutcome, Taken,
-    claim_with,
+    AttemptsError, BindError, Claim, ClaimError, ClaimKey, ClaimState, ClaimStore, ClaimWatch,
+    Generation, KeyError, KeyFault, KeyState, Obstacle, Owner, OwnerError, OwnerField, Protocol,
+    ReleaseOutcome, Taken, WatchClaims, WatchEvent, claim_any, claim_with,
 };
+#[cfg(feature = "std")]
+pub use claim::{MemoryStore, MemoryWatch};
 pub use id::{NetId, NetIdError};
 pub use mac::MacError;
 pub use names::{

@@ -50,11 +50,22 @@ pub enum ClaimError<E> {
     Store(#[source] E),
 }
 
-/// Why claims were not bound.
+impl<E> ClaimError<E> {
+    /// What was in the way, if that is why.
+    #[must_use]
+    pub const fn taken(&self) -> Option<&Taken> {
+        match self {
+            Self::Taken(taken) => Some(taken),
+            Self::Unknown(_) | Self::Store(_) => None,
+        }
+    }
+}
+
+/// Why claims were not bound or renewed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum BindError<E> {
-    /// A claim is held no more. None was bound; the owner must not be made with what they stood for.
+    /// A claim is held no more. None was changed; the owner must not be made with what they stood for.
     #[error("{key} is no longer claimed; claim again before the owner is made")]
     Lost {
         /// The key of the first claim that is lost.
@@ -62,7 +73,7 @@ pub enum BindError<E> {
         /// The claim that holds the key now.
         holder: Option<Claim>,
     },
-    /// The store failed or did not answer. Binding again is safe.
+    /// The store failed or did not answer. Trying again is safe.
     #[error("the claim store failed")]
     Store(#[source] E),
 }

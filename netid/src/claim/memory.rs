@@ -6,14 +6,19 @@ use core::convert::Infallible;
 use core::fmt;
 use core::num::NonZeroUsize;
 use core::ops::Bound;
+use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
 
 use super::error::{BindError, ClaimError, Obstacle, Taken};
 use super::key::ClaimKey;
 use super::owner::Owner;
 use super::record::{Claim, ClaimState, Generation, ReleaseOutcome};
 use super::store::ClaimStore;
+use super::subscribers::Subscribers;
+use super::watch::{ClaimWatch, KeyState, WatchClaims, WatchEvent};
 
 /// A [`ClaimStore`] in memory: for one process, for tests, and as the reference for the others.
 ///
@@ -53,6 +58,7 @@ struct State {
     deadlines: BTreeSet<(Duration, ClaimKey)>,
     /// The generation of the last batch.
     last: u64,
+    subscribers: Subscribers,
 }
 
 enum Slot {
@@ -91,23 +97,50 @@ impl ClaimStore for MemoryStore {
                 return Err(ClaimError::Taken(Taken { key, obstacle }));
             }
         }
-        Ok(state.claim(owner, keys, now))
+        let generation = state.next_generation();
+        let claims: Vec<_> =
+            keys.iter().map(|key| state.claim(owner, key, generation, now)).collect();
+        let made = claims.iter().filter(|claim| claim.generation == generation);
+        let made: Vec<_> = made.cloned().map(KeyState::Held).collect();
+        state.subscribers.tell(&made);
+        Ok(claims)
+    }
+
+    async fn claim_one(
+        &self,
+        owner: &Owner,
+        prefix: &str,
+        key: &ClaimKey,
+        now: Duration,
+    ) -> Result<Claim, ClaimError<Infallible>> {
+        let mut state = self.lock();
+        state.forget_deadlines(now);
+        if let Some(held) = state.first_of(owner, prefix) {
+            return Ok(held.clone());
+        }
+        if let Some(obstacle) = state.obstacle(owner, key) {
+            return Err(ClaimError::Taken(Taken { key: key.clone(), obstacle }));
+        }
+        let generation = state.next_generation();
+        let claim = state.claim(owner, key, generation, now);
+        state.subscribers.tell(&[KeyState::Held(claim.clone())]);
+        Ok(claim)
+    }
+
+    async fn renew(
+        &self,
+        claims: &[Claim],
+        now: Duration,
+    ) -> Result<Vec<Claim>, BindError<Infallible>> {
+        self.lock().update(claims, |held| {
+            if held.state == ClaimState::Pending {
+                held.since = now;
+            }
+        })
     }
 
     async fn bind(&self, claims: &[Claim]) -> Result<(), BindError<Infallible>> {
-        let mut state = self.lock();
-        for claim in claims {
-            let holder = state.held(&claim.key);
-            if !holder.is_some_and(|holder| holder.is_same(claim)) {
-                return Err(BindError::Lost { key: claim.key.clone(), holder: holder.cloned() });
-            }
-        }
-        for claim in claims {
-            if let Some(Slot::Held(held)) = state.slots.get_mut(&claim.key) {
-                held.state = ClaimState::Bound;
-            }
-        }
-        Ok(())
+        self.lock().update(claims, |held| held.state = ClaimState::Bound).map(drop)
     }
 
     async fn release<F>(
@@ -123,18 +156,21 @@ impl ClaimStore for MemoryStore {
         let cooldowns: Vec<_> = claims.iter().map(|claim| cooldown(&claim.key)).collect();
         let mut state = self.lock();
         state.forget_deadlines(now);
+        let mut changes = Vec::new();
         let outcomes = claims.iter().zip(cooldowns).map(|(claim, cooldown)| {
             let outcome = match state.held(&claim.key) {
                 None => ReleaseOutcome::NotHeld,
                 Some(held) if !held.is_same(claim) => ReleaseOutcome::HeldByOther(held.clone()),
                 Some(_) => {
-                    state.release(claim, cooldown, now);
+                    changes.push(state.release(claim, cooldown, now));
                     ReleaseOutcome::Released
                 }
             };
             (claim.key.clone(), outcome)
         });
-        Ok(outcomes.collect())
+        let outcomes = outcomes.collect();
+        state.subscribers.tell(&changes);
+        Ok(outcomes)
     }
 
     async fn get(&self, key: &ClaimKey) -> Result<Option<Claim>, Infallible> {
@@ -165,6 +201,19 @@ impl ClaimStore for MemoryStore {
         let keys = state.by_uid.get(owner.uid()).into_iter().flatten();
         Ok(keys.filter_map(|key| state.held(key).cloned()).collect())
     }
+
+    async fn forget_cooldowns(&self, now: Duration) -> Result<usize, Infallible> {
+        Ok(self.lock().forget_deadlines(now))
+    }
+}
+
+impl WatchClaims for MemoryStore {
+    type Watch = MemoryWatch;
+
+    async fn watch(&self, prefix: &str) -> Result<MemoryWatch, Infallible> {
+        let events = self.lock().subscribe(prefix);
+        Ok(MemoryWatch { store: self.clone(), prefix: prefix.into(), events })
+    }
 }
 
 impl fmt::Debug for MemoryStore {
@@ -174,6 +223,33 @@ impl fmt::Debug for MemoryStore {
             .field("held", &state.by_uid.values().map(BTreeSet::len).sum::<usize>())
             .field("cooling", &state.deadlines.len())
             .finish()
+    }
+}
+
+/// The [`ClaimWatch`] of a [`MemoryStore`].
+pub struct MemoryWatch {
+    store: MemoryStore,
+    prefix: Box<str>,
+    events: mpsc::Receiver<WatchEvent>,
+}
+
+impl ClaimWatch for MemoryWatch {
+    type Error = Infallible;
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<WatchEvent, Infallible>> {
+        loop {
+            if let Some(event) = ready!(self.events.poll_recv(context)) {
+                return Poll::Ready(Ok(event));
+            }
+            // Too much has happened meanwhile; what there is now is the first event of the new channel.
+            self.events = self.store.lock().subscribe(&self.prefix);
+        }
+    }
+}
+
+impl fmt::Debug for MemoryWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryWatch").field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }
 
@@ -193,28 +269,65 @@ impl State {
         }
     }
 
-    /// Claims keys that nothing stands against.
-    fn claim(&mut self, owner: &Owner, keys: &[ClaimKey], now: Duration) -> Vec<Claim> {
-        // At one batch a nanosecond the counter lasts five centuries.
-        self.last = self.last.saturating_add(1);
-        let generation = Generation::new(self.last);
-        let claims = keys.iter().map(|key| {
-            if let Some(held) = self.held(key) {
-                return held.clone();
-            }
-            let claim = Claim::new(key.clone(), owner.clone(), generation, now);
-            let slot = Slot::Held(claim.clone());
-            if let Some(Slot::Cooling { until, .. }) = self.slots.insert(key.clone(), slot) {
-                self.deadlines.remove(&(until, key.clone()));
-            }
-            self.by_uid.entry(owner.uid().into()).or_default().insert(key.clone());
-            claim
-        });
-        claims.collect()
+    /// The first claim of an owner whose key starts with a text.
+    fn first_of(&self, owner: &Owner, prefix: &str) -> Option<&Claim> {
+        let keys = self.by_uid.get(owner.uid())?;
+        let first = keys.range::<str, _>((Bound::Included(prefix), Bound::Unbounded)).next()?;
+        first.as_str().starts_with(prefix).then(|| self.held(first))?
     }
 
-    /// Releases a claim that is held.
-    fn release(&mut self, claim: &Claim, cooldown: Duration, now: Duration) {
+    const fn next_generation(&mut self) -> Generation {
+        // At one batch a nanosecond the counter lasts five centuries.
+        self.last = self.last.saturating_add(1);
+        Generation::new(self.last)
+    }
+
+    /// Claims a key that nothing stands against.
+    fn claim(
+        &mut self,
+        owner: &Owner,
+        key: &ClaimKey,
+        generation: Generation,
+        now: Duration,
+    ) -> Claim {
+        if let Some(held) = self.held(key) {
+            return held.clone();
+        }
+        let claim = Claim::new(key.clone(), owner.clone(), generation, now);
+        let slot = Slot::Held(claim.clone());
+        if let Some(Slot::Cooling { until, .. }) = self.slots.insert(key.clone(), slot) {
+            self.deadlines.remove(&(until, key.clone()));
+        }
+        self.by_uid.entry(owner.uid().into()).or_default().insert(key.clone());
+        claim
+    }
+
+    /// Changes claims if all of them are held as proven, and gives them as they are then.
+    fn update(
+        &mut self,
+        claims: &[Claim],
+        change: impl Fn(&mut Claim),
+    ) -> Result<Vec<Claim>, BindError<Infallible>> {
+        for claim in claims {
+            let holder = self.held(&claim.key);
+            if !holder.is_some_and(|holder| holder.is_same(claim)) {
+                return Err(BindError::Lost { key: claim.key.clone(), holder: holder.cloned() });
+            }
+        }
+        let mut updated = Vec::with_capacity(claims.len());
+        for claim in claims {
+            if let Some(Slot::Held(held)) = self.slots.get_mut(&claim.key) {
+                change(held);
+                updated.push(held.clone());
+            }
+        }
+        let changes: Vec<_> = updated.iter().cloned().map(KeyState::Held).collect();
+        self.subscribers.tell(&changes);
+        Ok(updated)
+    }
+
+    /// Releases a claim that is held, and says what has become of its key.
+    fn release(&mut self, claim: &Claim, cooldown: Duration, now: Duration) -> KeyState {
         let Claim { key, owner, .. } = claim;
         if let Some(keys) = self.by_uid.get_mut(owner.uid()) {
             keys.remove(key);
@@ -224,20 +337,40 @@ impl State {
         }
         if cooldown.is_zero() {
             self.slots.remove(key);
+            KeyState::Vacant { key: key.clone() }
         } else {
             let (until, last) = (now.saturating_add(cooldown), owner.clone());
             self.deadlines.insert((until, key.clone()));
             self.slots.insert(key.clone(), Slot::Cooling { until, last });
+            KeyState::Cooling { key: key.clone(), until }
         }
     }
 
-    /// Makes the keys vacant whose cooldown has passed.
-    fn forget_deadlines(&mut self, now: Duration) {
+    /// Makes the keys vacant whose cooldown has passed, and says how many. Those who watch know the time.
+    fn forget_deadlines(&mut self, now: Duration) -> usize {
+        let mut forgotten = 0_usize;
         while self.deadlines.first().is_some_and(|(until, _)| *until <= now) {
             if let Some((_, key)) = self.deadlines.pop_first() {
                 self.slots.remove(&key);
+                forgotten = forgotten.saturating_add(1);
             }
         }
+        forgotten
+    }
+
+    /// Everything whose key starts with a text, and what changes of it.
+    fn subscribe(&mut self, prefix: &str) -> mpsc::Receiver<WatchEvent> {
+        let slots = self.slots.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let snapshot = slots
+            .take_while(|(key, _)| key.as_str().starts_with(prefix))
+            .map(|(key, slot)| match slot {
+                Slot::Held(claim) => KeyState::Held(claim.clone()),
+                Slot::Cooling { until, .. } => {
+                    KeyState::Cooling { key: key.clone(), until: *until }
+                }
+            })
+            .collect();
+        self.subscribers.add(prefix, snapshot)
     }
 }
 

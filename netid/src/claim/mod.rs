@@ -9,13 +9,17 @@ mod owner;
 mod record;
 mod retry;
 mod store;
+#[cfg(feature = "std")]
+mod subscribers;
+mod watch;
 
 pub use error::{BindError, ClaimError, Obstacle, Taken};
 pub use key::{ClaimKey, Protocol};
 pub use key_rules::{KeyError, KeyFault};
 #[cfg(feature = "std")]
-pub use memory::MemoryStore;
+pub use memory::{MemoryStore, MemoryWatch};
 pub use owner::{Owner, OwnerError, OwnerField};
 pub use record::{Claim, ClaimState, Generation, ReleaseOutcome};
-pub use retry::{AttemptsError, claim_with};
+pub use retry::{AttemptsError, claim_any, claim_with};
 pub use store::ClaimStore;
+pub use watch::{ClaimWatch, KeyState, WatchClaims, WatchEvent};

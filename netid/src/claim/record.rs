@@ -20,7 +20,7 @@ pub struct Claim {
     pub generation: Generation,
     /// Whether the owner is known to exist.
     pub state: ClaimState,
-    /// When it was claimed, since the Unix epoch.
+    /// When it was claimed, or renewed while pending, since the Unix epoch.
     pub since: Duration,
 }
 

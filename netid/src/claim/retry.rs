@@ -60,12 +60,62 @@ where
             Ok(claims) => return Ok(claims),
             Err(source) => source,
         };
-        let proposed = match &source {
-            ClaimError::Taken(taken) => next(taken),
-            ClaimError::Unknown(_) | ClaimError::Store(_) => None,
-        };
-        match proposed {
+        match source.taken().and_then(&mut next) {
             Some(proposed) => keys = proposed,
+            None => return Err(AttemptsError { attempts, source }),
+        }
+        attempts = attempts.saturating_add(1);
+    }
+}
+
+/// Claims one of many keys: the first, and while it is taken, the one that `next` proposes instead.
+///
+/// An owner that holds a key which starts with `prefix` is given that one, whatever is proposed; see
+/// [`ClaimStore::claim_one`]. The keys can come from a list, a pool or any other source: `next` is told
+/// which one was in the way, and ends the search by proposing nothing. `Vacant` is a
+/// source for ranges of numbers that knows what is vacant.
+///
+/// # Errors
+/// As [`claim_with`].
+///
+/// ```
+/// use core::time::Duration;
+/// use netid::{ClaimKey, MemoryStore, Owner, Protocol, claim_any};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (store, now) = (MemoryStore::new(), Duration::ZERO);
+/// let (web, db) = (Owner::new("vm", "web", "u1")?, Owner::new("vm", "db", "u2")?);
+/// for (owner, expected) in [(&web, 22001), (&db, 22002), (&web, 22001)] {
+///     let mut ports = (22001..=32000).map(|port| ClaimKey::port(Protocol::Tcp, port));
+///     let first = ports.next().unwrap();
+///     let claim = claim_any(&store, owner, "port/tcp/", first, now, |_| ports.next()).await?;
+///     assert_eq!(claim.key, ClaimKey::port(Protocol::Tcp, expected));
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub async fn claim_any<S, N>(
+    store: &S,
+    owner: &Owner,
+    prefix: &str,
+    first: ClaimKey,
+    now: Duration,
+    mut next: N,
+) -> Result<Claim, AttemptsError<S::Error>>
+where
+    S: ClaimStore,
+    N: FnMut(&Taken) -> Option<ClaimKey>,
+{
+    let mut key = first;
+    let mut attempts = 1_u32;
+    loop {
+        let source = match store.claim_one(owner, prefix, &key, now).await {
+            Ok(claim) => return Ok(claim),
+            Err(source) => source,
+        };
+        match source.taken().and_then(&mut next) {
+            Some(proposed) => key = proposed,
             None => return Err(AttemptsError { attempts, source }),
         }
         attempts = attempts.saturating_add(1);

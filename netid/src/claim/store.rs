@@ -61,6 +61,36 @@ pub trait ClaimStore: Send + Sync {
         now: Duration,
     ) -> impl Future<Output = Result<Vec<Claim>, ClaimError<Self::Error>>> + Send;
 
+    /// Claims a key for an owner, unless it holds one that starts with `prefix`: then it gives that claim,
+    /// and of several the one that sorts first.
+    ///
+    /// This is how one of many keys is claimed, such as any VNI: whether the owner has one already is asked in
+    /// the step that claims, so an owner that asks twice, or again after an answer was lost, never holds two.
+    /// [`claim_any`](super::claim_any) and `Vacant` propose one key after another.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim).
+    fn claim_one(
+        &self,
+        owner: &Owner,
+        prefix: &str,
+        key: &ClaimKey,
+        now: Duration,
+    ) -> impl Future<Output = Result<Claim, ClaimError<Self::Error>>> + Send;
+
+    /// Lets claims whose owner is still being made start to age anew, all or none, and gives them as they
+    /// are now: pending ones with [`since`](Claim::since) set to `now`, bound ones unchanged.
+    ///
+    /// For a creation that takes longer than the grace of pending claims.
+    ///
+    /// # Errors
+    /// [`BindError::Lost`] when one of them is held no more; none is renewed then.
+    fn renew(
+        &self,
+        claims: &[Claim],
+        now: Duration,
+    ) -> impl Future<Output = Result<Vec<Claim>, BindError<Self::Error>>> + Send;
+
     /// Marks claims as [`Bound`](super::ClaimState::Bound), once their owner exists: all or none.
     ///
     /// # Errors
@@ -139,4 +169,14 @@ pub trait ClaimStore: Send + Sync {
         &self,
         owner: &Owner,
     ) -> impl Future<Output = Result<Vec<Claim>, Self::Error>> + Send;
+
+    /// Forgets cooldowns that have passed, and says how many. What they cost is space only: a key whose
+    /// deadline has passed is vacant, forgotten or not.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn forget_cooldowns(
+        &self,
+        now: Duration,
+    ) -> impl Future<Output = Result<usize, Self::Error>> + Send;
 }

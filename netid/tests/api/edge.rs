@@ -116,6 +116,13 @@ fn lift<T>(result: Result<T, Infallible>) -> Result<T, NoConnection> {
     result.map_err(|never| match never {})
 }
 
+fn lost(error: BindError<Infallible>) -> BindError<NoConnection> {
+    match error {
+        BindError::Lost { key, holder } => BindError::Lost { key, holder },
+        other => panic!("{other:?}"),
+    }
+}
+
 impl ClaimStore for Failing {
     type Error = NoConnection;
 
@@ -137,11 +144,26 @@ impl ClaimStore for Failing {
         }
     }
 
+    async fn claim_one(
+        &self,
+        owner: &Owner,
+        _prefix: &str,
+        key: &ClaimKey,
+        now: Duration,
+    ) -> Result<Claim, ClaimError<NoConnection>> {
+        Ok(self.claim(owner, &[key.clone()], now).await?.remove(0))
+    }
+
+    async fn renew(
+        &self,
+        claims: &[Claim],
+        now: Duration,
+    ) -> Result<Vec<Claim>, BindError<NoConnection>> {
+        self.store.renew(claims, now).await.map_err(lost)
+    }
+
     async fn bind(&self, claims: &[Claim]) -> Result<(), BindError<NoConnection>> {
-        self.store.bind(claims).await.map_err(|error| match error {
-            BindError::Lost { key, holder } => BindError::Lost { key, holder },
-            other => panic!("{other:?}"),
-        })
+        self.store.bind(claims).await.map_err(lost)
     }
 
     async fn release<F: Fn(&ClaimKey) -> Duration + Send>(
@@ -168,6 +190,10 @@ impl ClaimStore for Failing {
 
     async fn claims_of(&self, owner: &Owner) -> Result<Vec<Claim>, NoConnection> {
         lift(self.store.claims_of(owner).await)
+    }
+
+    async fn forget_cooldowns(&self, now: Duration) -> Result<usize, NoConnection> {
+        lift(self.store.forget_cooldowns(now).await)
     }
 }
 

@@ -18,10 +18,12 @@ fn steps(owners: usize, keys: usize) -> Vec<Step> {
     for owner in 0..owners {
         steps.push(Step::ReleaseAll { owner });
         steps.extend((1..1 << keys).map(|keys| Step::Claim { owner, keys }));
+        steps.extend((0..keys).map(|key| Step::ClaimOne { owner, key }));
     }
     for key in 0..keys {
         for age in 0..2 {
             steps.push(Step::Bind { key, age });
+            steps.push(Step::Renew { key, age });
             steps.extend((0..2).map(|cooldown| Step::Release { key, age, cooldown }));
         }
     }
@@ -34,7 +36,7 @@ fn every_sequence(owners: usize, keys: usize, length: u32) -> usize {
     let count = steps.len().pow(length);
     block_on(async {
         for mut number in 0..count {
-            let mut world = World::new(owners, keys);
+            let mut world = World::new(MemoryStore::new(), owners, keys);
             for _ in 0..length {
                 world.step(steps[number % steps.len()]).await;
                 number /= steps.len();
@@ -78,7 +80,7 @@ fn whole_lives_of_owners_in_every_interleaving() {
             done[life] -= 1;
         }
         if ended {
-            let mut world = World::new(3, 3);
+            let mut world = World::new(MemoryStore::new(), 3, 3);
             for step in path {
                 world.step(*step).await;
             }
@@ -105,7 +107,7 @@ proptest! {
     fn long_random_sequences(numbers in prop::collection::vec(any::<usize>(), 1..200)) {
         let steps = steps(4, 4);
         block_on(async {
-            let mut world = World::new(4, 4);
+            let mut world = World::new(MemoryStore::new(), 4, 4);
             for number in numbers {
                 world.step(steps[number % steps.len()]).await;
             }

@@ -5,23 +5,43 @@ use core::slice::from_ref;
 use core::time::Duration;
 
 use netid::{
-    BindError, Claim, ClaimError, ClaimKey, ClaimState, ClaimStore as _, MemoryStore, Obstacle,
-    Owner, ReleaseOutcome,
+    BindError, Claim, ClaimError, ClaimKey, ClaimState, ClaimStore, Obstacle, Owner, ReleaseOutcome,
 };
 
 /// One thing that can happen. Owners and keys are small numbers; the keys of a batch are the bits of
 /// one. A claim is picked by its key and by how many later ones there were on it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    Claim { owner: usize, keys: usize },
-    Bind { key: usize, age: usize },
-    Release { key: usize, age: usize, cooldown: u32 },
-    ReleaseAll { owner: usize },
+    Claim {
+        owner: usize,
+        keys: usize,
+    },
+    /// Any key, if the owner holds none.
+    ClaimOne {
+        owner: usize,
+        key: usize,
+    },
+    Renew {
+        key: usize,
+        age: usize,
+    },
+    Bind {
+        key: usize,
+        age: usize,
+    },
+    Release {
+        key: usize,
+        age: usize,
+        cooldown: u32,
+    },
+    ReleaseAll {
+        owner: usize,
+    },
     Tick,
 }
 
-pub(crate) struct World {
-    store: MemoryStore,
+pub(crate) struct World<S> {
+    store: S,
     owners: Vec<Owner>,
     keys: Vec<ClaimKey>,
     now: Duration,
@@ -37,11 +57,11 @@ enum Fate {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-impl World {
-    pub(crate) fn new(owners: usize, keys: usize) -> Self {
+impl<S: ClaimStore> World<S> {
+    pub(crate) fn new(store: S, owners: usize, keys: usize) -> Self {
         let owner = |at| Owner::new("vm", "", &format!("uid{at}")).unwrap();
         Self {
-            store: MemoryStore::new(),
+            store,
             owners: (0..owners).map(owner).collect(),
             keys: (0..keys).map(|at| ClaimKey::name(&at.to_string()).unwrap()).collect(),
             now: SECOND,
@@ -52,6 +72,8 @@ impl World {
     pub(crate) async fn step(&mut self, step: Step) {
         match step {
             Step::Claim { owner, keys } => self.claim(owner, keys).await,
+            Step::ClaimOne { owner, key } => self.claim_one(owner, key).await,
+            Step::Renew { key, age } => self.renew(key, age).await,
             Step::Bind { key, age } => self.bind(key, age).await,
             Step::Release { key, age, cooldown } => {
                 let Some(claim) = self.claim_of_age(key, age) else { return };
@@ -108,17 +130,60 @@ impl World {
         }
     }
 
+    async fn claim_one(&mut self, owner: usize, key: usize) {
+        let owner = self.owners[owner].clone();
+        let held = self.held().find(|claim| claim.owner == owner);
+        let claimed = self.store.claim_one(&owner, "name/", &self.keys[key], self.now).await;
+        match (claimed, held, self.obstacle(&owner, key)) {
+            (Ok(claim), Some(held), _) => assert_eq!(claim, held),
+            (Err(ClaimError::Taken(taken)), None, Some(obstacle)) => {
+                assert_eq!((taken.key, taken.obstacle), (self.keys[key].clone(), obstacle));
+            }
+            (Ok(claim), None, None) => {
+                let last = self.history[key].last();
+                assert!(last.is_none_or(|(last, _)| last.generation < claim.generation));
+                let key_text = self.keys[key].clone();
+                assert_eq!(claim, Claim::new(key_text, owner, claim.generation, self.now));
+                self.history[key].push((claim, Fate::Held));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     async fn bind(&mut self, key: usize, age: usize) {
         let Some(claim) = self.claim_of_age(key, age) else { return };
-        match (self.store.bind(from_ref(&claim)).await, self.history[key].last_mut()) {
-            (Ok(()), Some((held, Fate::Held))) if held.is_same(&claim) => {
-                held.state = ClaimState::Bound;
+        let bound = self.store.bind(from_ref(&claim)).await;
+        self.expect_update(&claim, key, bound, |held| held.state = ClaimState::Bound);
+    }
+
+    async fn renew(&mut self, key: usize, age: usize) {
+        let Some(claim) = self.claim_of_age(key, age) else { return };
+        let now = self.now;
+        let renewed = self.store.renew(from_ref(&claim), now).await;
+        let renewed = renewed.map(|mut renewed| renewed.remove(0));
+        let told = renewed.as_ref().ok().cloned();
+        self.expect_update(&claim, key, renewed.map(drop), |held| {
+            if held.state == ClaimState::Pending {
+                held.since = now;
             }
+            assert_eq!(told.as_ref(), Some(&*held));
+        });
+    }
+
+    fn expect_update(
+        &mut self,
+        claim: &Claim,
+        key: usize,
+        updated: Result<(), BindError<S::Error>>,
+        change: impl Fn(&mut Claim),
+    ) {
+        match (updated, self.history[key].last_mut()) {
+            (Ok(()), Some((held, Fate::Held))) if held.is_same(claim) => change(held),
             (Err(BindError::Lost { key, holder }), last) => {
                 assert_eq!(key, claim.key);
                 let held = last.and_then(|(held, fate)| (*fate == Fate::Held).then_some(held));
                 assert_eq!(holder.as_ref(), held.as_deref());
-                assert!(holder.is_none_or(|holder| !holder.is_same(&claim)));
+                assert!(holder.is_none_or(|holder| !holder.is_same(claim)));
             }
             other => panic!("{other:?}"),
         }

@@ -154,3 +154,83 @@ pub(super) async fn does_not_bind_a_later_claim<S: ClaimStore>(store: S) {
         assert!(released[0].1.is_released());
     }
 }
+
+pub(super) async fn gives_one_of_many<S: ClaimStore>(store: S) {
+    let first = store.claim_one(&owner("a"), "port/tcp/", &port(1), NOW).await.unwrap();
+    assert_eq!((&first.key, &first.owner), (&port(1), &owner("a")));
+    assert_eq!((first.state, first.since), (ClaimState::Pending, NOW));
+    // Whatever is proposed, taken or not, the owner keeps the one it has.
+    for proposed in [port(2), port(1), port(3)] {
+        let again = store.claim_one(&owner("a"), "port/tcp/", &proposed, NOW + SECOND).await;
+        assert_eq!(again.unwrap(), first);
+    }
+    assert_eq!(store.claims_of(&owner("a")).await.unwrap(), from_ref(&first));
+
+    // Another prefix is another question, and another owner another answer.
+    let key = name("web");
+    assert_eq!(store.claim_one(&owner("a"), "name/", &key, NOW).await.unwrap().key, key);
+    let other = store.claim_one(&owner("b"), "port/tcp/", &port(2), NOW).await.unwrap();
+    assert_eq!(other.key, port(2));
+
+    let released = store.release(from_ref(&first), no_cooldown, NOW).await.unwrap();
+    assert!(released[0].1.is_released());
+    let next = store.claim_one(&owner("a"), "port/tcp/", &port(3), NOW).await.unwrap();
+    assert_eq!(next.key, port(3));
+}
+
+pub(super) async fn gives_the_first_of_several<S: ClaimStore>(store: S) {
+    let batch = [port(7), port(5), name("web"), port(6)];
+    let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
+    let claim = store.claim_one(&owner("a"), "port/", &port(1), NOW).await.unwrap();
+    assert_eq!(claim, claims[1]);
+    assert_eq!(store.claims_of(&owner("a")).await.unwrap().len(), 4);
+}
+
+pub(super) async fn refuses_one_that_is_taken<S: ClaimStore>(store: S) {
+    let held = store.claim(&owner("a"), &[port(1), port(2)], NOW).await.unwrap();
+    let released = store.release(&held[1..], |_| SECOND, NOW).await.unwrap();
+    assert!(released[0].1.is_released());
+    let obstacles = [Obstacle::Held(held[0].clone()), Obstacle::Cooling { until: NOW + SECOND }];
+    for (key, obstacle) in [port(1), port(2)].into_iter().zip(obstacles) {
+        match store.claim_one(&owner("b"), "port/", &key, NOW).await {
+            Err(ClaimError::Taken(taken)) => assert_eq!(taken, Taken { key, obstacle }),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(store.claims_of(&owner("b")).await.unwrap(), []);
+    let later = store.claim_one(&owner("b"), "port/", &port(2), NOW + SECOND).await.unwrap();
+    assert!(later.generation > held[1].generation);
+}
+
+pub(super) async fn renews_what_is_pending<S: ClaimStore>(store: S) {
+    let claims = store.claim(&owner("a"), &[name("a"), name("b")], NOW).await.unwrap();
+    store.bind(&claims[1..]).await.unwrap();
+    let renewed = store.renew(&claims, NOW + SECOND).await.unwrap();
+    assert_eq!(keys(&renewed), keys(&claims));
+    assert_eq!((renewed[0].state, renewed[0].since), (ClaimState::Pending, NOW + SECOND));
+    assert_eq!((renewed[1].state, renewed[1].since), (ClaimState::Bound, NOW));
+    assert!(renewed.iter().zip(&claims).all(|(now, then)| now.is_same(then)));
+    assert_eq!(store.claims_of(&owner("a")).await.unwrap(), renewed);
+    // What was given before is a proof still.
+    store.bind(&claims).await.unwrap();
+}
+
+pub(super) async fn renews_all_or_none<S: ClaimStore>(store: S) {
+    let claims = store.claim(&owner("a"), &[name("a"), name("b")], NOW).await.unwrap();
+    let released = store.release(&claims[1..], no_cooldown, NOW).await.unwrap();
+    assert!(released[0].1.is_released());
+    match store.renew(&claims, NOW + SECOND).await {
+        Err(BindError::Lost { key, holder: None }) => assert_eq!(key, name("b")),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(store.get(&name("a")).await.unwrap().unwrap().since, NOW);
+}
+
+pub(super) async fn claims_large_batches<S: ClaimStore>(store: S) {
+    let batch: Vec<_> = (1..=40).map(port).collect();
+    let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
+    assert_eq!(keys(&claims), batch);
+    store.bind(&claims).await.unwrap();
+    assert_eq!(store.claims_of(&owner("a")).await.unwrap().len(), 40);
+    refused(&store, &owner("b"), &batch).await;
+}

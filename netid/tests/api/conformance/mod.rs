@@ -3,6 +3,7 @@
 mod claiming;
 mod listing;
 mod releasing;
+mod watching;
 
 use core::time::Duration;
 
@@ -11,15 +12,20 @@ use netid::{Claim, ClaimKey, Owner, Protocol, ReleaseOutcome};
 /// Makes a module of tests, each with a fresh store.
 macro_rules! conformance {
     ($store:ident, $new:expr) => {
-        conformance!($store, $new;
+        $crate::conformance::conformance!($store, $new;
             claiming: gives_claims_in_order, is_all_or_none, names_the_first_key_in_the_way,
                 is_idempotent, extends_what_is_held, takes_a_key_named_twice, takes_no_keys,
                 goes_by_uid_alone, keeps_owners_of_any_content, binds_all_or_none, binds_again,
-                does_not_bind_a_later_claim;
+                does_not_bind_a_later_claim, gives_one_of_many, gives_the_first_of_several,
+                refuses_one_that_is_taken, renews_what_is_pending, renews_all_or_none,
+                claims_large_batches;
             releasing: goes_by_proof, refuses_a_stale_generation, reports_each_claim,
                 raises_generations, cools_until_the_deadline, lets_the_last_owner_return,
-                cools_for_ever, cools_each_key_as_told, releases_everything_of_an_owner;
+                cools_for_ever, cools_each_key_as_told, releases_everything_of_an_owner,
+                forgets_what_has_passed, releases_many_at_once;
             listing: finds_by_prefix_in_order, pages, hides_cooling_keys, lists_by_owner;
+            watching: begins_with_what_there_is, tells_every_change, tells_steps_whole,
+                tells_what_it_was_asked_for, catches_up_after_a_long_silence;
         );
     };
     ($store:ident, $new:expr; $($group:ident: $($check:ident),*;)*) => {
@@ -27,14 +33,18 @@ macro_rules! conformance {
             $(mod $group {$(
                 #[test]
                 fn $check() {
-                    crate::block_on(crate::conformance::$group::$check($new));
+                    $crate::block_on(async {
+                        $crate::conformance::$group::$check($new.await).await;
+                    });
                 }
             )*})*
         }
     };
 }
 
-conformance!(memory, netid::MemoryStore::new());
+pub(crate) use conformance;
+
+conformance!(memory, async { netid::MemoryStore::new() });
 
 const NOW: Duration = Duration::from_secs(1_700_000_000);
 const SECOND: Duration = Duration::from_secs(1);

@@ -136,3 +136,35 @@ pub(super) async fn releases_everything_of_an_owner<S: ClaimStore>(store: S) {
     let again = store.release_all(&owner("a"), no_cooldown, NOW).await;
     assert_eq!(again.unwrap(), []);
 }
+
+pub(super) async fn forgets_what_has_passed<S: ClaimStore>(store: S) {
+    let batch = [name("a"), name("b"), name("c"), name("d")];
+    let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
+    let cooldown = |key: &ClaimKey| match key.value() {
+        "a" | "b" => SECOND,
+        "c" => SECOND * 3,
+        _ => Duration::ZERO,
+    };
+    let released = store.release(&claims, cooldown, NOW).await.unwrap();
+    assert!(released.iter().all(|(_, outcome)| outcome.is_released()));
+    assert_eq!(store.forget_cooldowns(NOW).await.unwrap(), 0);
+    assert_eq!(store.forget_cooldowns(NOW + SECOND).await.unwrap(), 2);
+    assert_eq!(store.forget_cooldowns(NOW + SECOND).await.unwrap(), 0);
+    for key in batch {
+        let taken = store.claim(&owner("b"), from_ref(&key), NOW + SECOND).await;
+        assert_eq!(taken.is_err(), key == name("c"), "{key}");
+    }
+}
+
+pub(super) async fn releases_many_at_once<S: ClaimStore>(store: S) {
+    let mut claims = Vec::new();
+    for first in [0, 40, 80, 120] {
+        let batch: Vec<_> = (first..first + 40).map(port).collect();
+        claims.extend(store.claim(&owner("a"), &batch, NOW).await.unwrap());
+    }
+    let released = store.release_all(&owner("a"), |_| SECOND, NOW).await.unwrap();
+    assert_eq!(released.len(), claims.len());
+    assert!(released.iter().all(|(_, outcome)| outcome.is_released()));
+    assert_eq!(store.claims_of(&owner("a")).await.unwrap(), []);
+    assert_eq!(store.forget_cooldowns(NOW + SECOND).await.unwrap(), claims.len());
+}
