@@ -2,6 +2,7 @@
 
 use core::convert::Infallible;
 use core::num::NonZeroUsize;
+use core::slice::from_ref;
 use core::time::Duration;
 use std::error::Error as _;
 use std::fmt::Debug;
@@ -151,7 +152,7 @@ impl ClaimStore for Failing {
         key: &ClaimKey,
         now: Duration,
     ) -> Result<Claim, ClaimError<NoConnection>> {
-        Ok(self.claim(owner, &[key.clone()], now).await?.remove(0))
+        Ok(self.claim(owner, from_ref(key), now).await?.remove(0))
     }
 
     async fn renew(
