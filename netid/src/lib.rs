@@ -94,6 +94,8 @@ extern crate alloc;
 extern crate std;
 
 mod claim;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod hex;
 mod id;
 mod mac;
@@ -111,6 +113,8 @@ pub use claim::{
 };
 #[cfg(feature = "std")]
 pub use claim::{MemoryStore, MemoryWatch};
+#[cfg(feature = "etcd")]
+pub use etcd::{EtcdError, EtcdOptions, EtcdStore, EtcdWatch, Presence};
 pub use id::{NetId, NetIdError};
 pub use mac::MacError;
 pub use names::{

@@ -9,6 +9,27 @@ mod model;
 mod permutation;
 mod world;
 
+/// Makes a module of tests, each with a fresh store that an asynchronous block gives.
+macro_rules! conformance {
+    ($store:ident, $new:expr) => {
+        conformance::every_check! { [conformance] @ $store, $new; }
+    };
+    (@ $store:ident, $new:expr; $($group:ident: $($check:ident),*;)*) => {
+        mod $store {
+            $(mod $group {$(
+                #[test]
+                fn $check() {
+                    crate::block_on(async {
+                        crate::conformance::$group::$check($new.await).await;
+                    });
+                }
+            )*})*
+        }
+    };
+}
+
+conformance!(memory, async { netid::MemoryStore::new() });
+
 /// Runs a future to its end.
 fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)

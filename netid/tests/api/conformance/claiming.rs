@@ -13,7 +13,7 @@ async fn refused<S: ClaimStore>(store: &S, owner: &Owner, keys: &[netid::ClaimKe
     }
 }
 
-pub(super) async fn gives_claims_in_order<S: ClaimStore>(store: S) {
+pub(crate) async fn gives_claims_in_order<S: ClaimStore>(store: S) {
     let batch = [
         port(22001),
         name("web"),
@@ -29,7 +29,7 @@ pub(super) async fn gives_claims_in_order<S: ClaimStore>(store: S) {
     }
 }
 
-pub(super) async fn is_all_or_none<S: ClaimStore>(store: S) {
+pub(crate) async fn is_all_or_none<S: ClaimStore>(store: S) {
     store.claim(&owner("a"), &[name("b")], NOW).await.unwrap();
     for batch in [
         [name("b"), name("c"), name("d")],
@@ -45,14 +45,14 @@ pub(super) async fn is_all_or_none<S: ClaimStore>(store: S) {
     }
 }
 
-pub(super) async fn names_the_first_key_in_the_way<S: ClaimStore>(store: S) {
+pub(crate) async fn names_the_first_key_in_the_way<S: ClaimStore>(store: S) {
     let held = store.claim(&owner("a"), &[name("a"), name("b")], NOW).await.unwrap();
     let taken = refused(&store, &owner("b"), &[name("c"), name("b"), name("a")]).await;
     assert_eq!(taken.key, name("b"));
     assert_eq!(taken.obstacle, Obstacle::Held(held[1].clone()));
 }
 
-pub(super) async fn is_idempotent<S: ClaimStore>(store: S) {
+pub(crate) async fn is_idempotent<S: ClaimStore>(store: S) {
     let batch = [name("a"), port(1)];
     let first = store.claim(&owner("a"), &batch, NOW).await.unwrap();
     let again = store.claim(&owner("a"), &batch, NOW + SECOND).await;
@@ -63,7 +63,7 @@ pub(super) async fn is_idempotent<S: ClaimStore>(store: S) {
     assert!(bound.iter().zip(&first).all(|(now, then)| now.is_same(then)));
 }
 
-pub(super) async fn extends_what_is_held<S: ClaimStore>(store: S) {
+pub(crate) async fn extends_what_is_held<S: ClaimStore>(store: S) {
     let first = store.claim(&owner("a"), &[name("a")], NOW).await.unwrap();
     let batch = [name("b"), name("a")];
     let both = store.claim(&owner("a"), &batch, NOW + SECOND).await.unwrap();
@@ -71,7 +71,7 @@ pub(super) async fn extends_what_is_held<S: ClaimStore>(store: S) {
     assert_eq!(both[0].since, NOW + SECOND);
 }
 
-pub(super) async fn takes_a_key_named_twice<S: ClaimStore>(store: S) {
+pub(crate) async fn takes_a_key_named_twice<S: ClaimStore>(store: S) {
     let batch = [name("a"), name("b"), name("a")];
     let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
     assert_eq!(keys(&claims), batch);
@@ -79,14 +79,14 @@ pub(super) async fn takes_a_key_named_twice<S: ClaimStore>(store: S) {
     assert_eq!(store.claims_of(&owner("a")).await.unwrap().len(), 2);
 }
 
-pub(super) async fn takes_no_keys<S: ClaimStore>(store: S) {
+pub(crate) async fn takes_no_keys<S: ClaimStore>(store: S) {
     assert_eq!(store.claim(&owner("a"), &[], NOW).await.unwrap(), []);
     store.bind(&[]).await.unwrap();
     let released = store.release(&[], no_cooldown, NOW).await;
     assert_eq!(released.unwrap(), []);
 }
 
-pub(super) async fn goes_by_uid_alone<S: ClaimStore>(store: S) {
+pub(crate) async fn goes_by_uid_alone<S: ClaimStore>(store: S) {
     let (before, after) =
         (Owner::new("vm", "before", "u").unwrap(), Owner::new("network", "after", "u").unwrap());
     let first = store.claim(&before, &[name("a")], NOW).await.unwrap();
@@ -98,7 +98,7 @@ pub(super) async fn goes_by_uid_alone<S: ClaimStore>(store: S) {
     assert_eq!(store.claims_of(&namesake).await.unwrap(), []);
 }
 
-pub(super) async fn keeps_owners_of_any_content<S: ClaimStore>(store: S) {
+pub(crate) async fn keeps_owners_of_any_content<S: ClaimStore>(store: S) {
     let long = "ü".repeat(Owner::MAX_LEN / 2);
     let texts = ["/", "a/", "a", "a/b", "\0", "\n", " ", "\u{202e}%d", "..", &long];
     for (at, uid) in texts.into_iter().enumerate() {
@@ -115,7 +115,7 @@ pub(super) async fn keeps_owners_of_any_content<S: ClaimStore>(store: S) {
     }
 }
 
-pub(super) async fn binds_all_or_none<S: ClaimStore>(store: S) {
+pub(crate) async fn binds_all_or_none<S: ClaimStore>(store: S) {
     let batch = [name("a"), name("b")];
     let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
     let gone = store.release(&claims[1..], no_cooldown, NOW).await.unwrap();
@@ -128,7 +128,7 @@ pub(super) async fn binds_all_or_none<S: ClaimStore>(store: S) {
     assert_eq!(left.state, ClaimState::Pending);
 }
 
-pub(super) async fn binds_again<S: ClaimStore>(store: S) {
+pub(crate) async fn binds_again<S: ClaimStore>(store: S) {
     let claims = store.claim(&owner("a"), &[name("a")], NOW).await.unwrap();
     for _ in 0..2 {
         store.bind(&claims).await.unwrap();
@@ -140,7 +140,7 @@ pub(super) async fn binds_again<S: ClaimStore>(store: S) {
     assert!(released[0].1.is_released());
 }
 
-pub(super) async fn does_not_bind_a_later_claim<S: ClaimStore>(store: S) {
+pub(crate) async fn does_not_bind_a_later_claim<S: ClaimStore>(store: S) {
     let first = store.claim(&owner("a"), &[name("a")], NOW).await.unwrap();
     let released = store.release(&first, |_| Duration::ZERO, NOW).await;
     assert!(released.unwrap()[0].1.is_released());
@@ -155,7 +155,7 @@ pub(super) async fn does_not_bind_a_later_claim<S: ClaimStore>(store: S) {
     }
 }
 
-pub(super) async fn gives_one_of_many<S: ClaimStore>(store: S) {
+pub(crate) async fn gives_one_of_many<S: ClaimStore>(store: S) {
     let first = store.claim_one(&owner("a"), "port/tcp/", &port(1), NOW).await.unwrap();
     assert_eq!((&first.key, &first.owner), (&port(1), &owner("a")));
     assert_eq!((first.state, first.since), (ClaimState::Pending, NOW));
@@ -178,7 +178,7 @@ pub(super) async fn gives_one_of_many<S: ClaimStore>(store: S) {
     assert_eq!(next.key, port(3));
 }
 
-pub(super) async fn gives_the_first_of_several<S: ClaimStore>(store: S) {
+pub(crate) async fn gives_the_first_of_several<S: ClaimStore>(store: S) {
     let batch = [port(7), port(5), name("web"), port(6)];
     let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
     let claim = store.claim_one(&owner("a"), "port/", &port(1), NOW).await.unwrap();
@@ -186,7 +186,7 @@ pub(super) async fn gives_the_first_of_several<S: ClaimStore>(store: S) {
     assert_eq!(store.claims_of(&owner("a")).await.unwrap().len(), 4);
 }
 
-pub(super) async fn refuses_one_that_is_taken<S: ClaimStore>(store: S) {
+pub(crate) async fn refuses_one_that_is_taken<S: ClaimStore>(store: S) {
     let held = store.claim(&owner("a"), &[port(1), port(2)], NOW).await.unwrap();
     let released = store.release(&held[1..], |_| SECOND, NOW).await.unwrap();
     assert!(released[0].1.is_released());
@@ -202,7 +202,7 @@ pub(super) async fn refuses_one_that_is_taken<S: ClaimStore>(store: S) {
     assert!(later.generation > held[1].generation);
 }
 
-pub(super) async fn renews_what_is_pending<S: ClaimStore>(store: S) {
+pub(crate) async fn renews_what_is_pending<S: ClaimStore>(store: S) {
     let claims = store.claim(&owner("a"), &[name("a"), name("b")], NOW).await.unwrap();
     store.bind(&claims[1..]).await.unwrap();
     let renewed = store.renew(&claims, NOW + SECOND).await.unwrap();
@@ -215,7 +215,7 @@ pub(super) async fn renews_what_is_pending<S: ClaimStore>(store: S) {
     store.bind(&claims).await.unwrap();
 }
 
-pub(super) async fn renews_all_or_none<S: ClaimStore>(store: S) {
+pub(crate) async fn renews_all_or_none<S: ClaimStore>(store: S) {
     let claims = store.claim(&owner("a"), &[name("a"), name("b")], NOW).await.unwrap();
     let released = store.release(&claims[1..], no_cooldown, NOW).await.unwrap();
     assert!(released[0].1.is_released());
@@ -226,7 +226,7 @@ pub(super) async fn renews_all_or_none<S: ClaimStore>(store: S) {
     assert_eq!(store.get(&name("a")).await.unwrap().unwrap().since, NOW);
 }
 
-pub(super) async fn claims_large_batches<S: ClaimStore>(store: S) {
+pub(crate) async fn claims_large_batches<S: ClaimStore>(store: S) {
     let batch: Vec<_> = (1..=40).map(port).collect();
     let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
     assert_eq!(keys(&claims), batch);

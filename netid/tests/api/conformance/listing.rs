@@ -6,7 +6,7 @@ use super::{NOW, SECOND, keys, name, no_cooldown, owner, port};
 
 const ALL: NonZeroUsize = NonZeroUsize::MAX;
 
-pub(super) async fn finds_by_prefix_in_order<S: ClaimStore>(store: S) {
+pub(crate) async fn finds_by_prefix_in_order<S: ClaimStore>(store: S) {
     let udp = ClaimKey::port(Protocol::Udp, 53);
     let batch = [port(22001), name("b"), port(80), udp.clone(), name("ab"), port(8080)];
     store.claim(&owner("a"), &batch, NOW).await.unwrap();
@@ -29,7 +29,7 @@ pub(super) async fn finds_by_prefix_in_order<S: ClaimStore>(store: S) {
     }
 }
 
-pub(super) async fn pages<S: ClaimStore>(store: S) {
+pub(crate) async fn pages<S: ClaimStore>(store: S) {
     let batch: Vec<_> = (1..=10).map(port).collect();
     store.claim(&owner("a"), &batch, NOW).await.unwrap();
     store.claim(&owner("a"), &[name("a"), name("b")], NOW).await.unwrap();
@@ -55,7 +55,7 @@ pub(super) async fn pages<S: ClaimStore>(store: S) {
     }
 }
 
-pub(super) async fn hides_cooling_keys<S: ClaimStore>(store: S) {
+pub(crate) async fn hides_cooling_keys<S: ClaimStore>(store: S) {
     let batch = [port(1), port(2), port(3)];
     let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
     let released = store.release(&claims[..2], |_| SECOND, NOW).await.unwrap();
@@ -67,7 +67,7 @@ pub(super) async fn hides_cooling_keys<S: ClaimStore>(store: S) {
     assert_eq!(store.claims_of(&owner("a")).await.unwrap(), page);
 }
 
-pub(super) async fn lists_by_owner<S: ClaimStore>(store: S) {
+pub(crate) async fn lists_by_owner<S: ClaimStore>(store: S) {
     let (of_a, of_b) = ([port(3), name("z"), port(1)], [port(2)]);
     let claims = store.claim(&owner("a"), &of_a, NOW).await.unwrap();
     store.claim(&owner("b"), &of_b, NOW).await.unwrap();

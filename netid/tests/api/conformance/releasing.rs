@@ -5,7 +5,7 @@ use netid::{ClaimError, ClaimKey, ClaimStore, Obstacle, ReleaseOutcome};
 
 use super::{NOW, SECOND, keys, name, no_cooldown, outcomes, owner, port};
 
-pub(super) async fn goes_by_proof<S: ClaimStore>(store: S) {
+pub(crate) async fn goes_by_proof<S: ClaimStore>(store: S) {
     let held = store.claim(&owner("a"), &[name("a")], NOW).await.unwrap();
     let mut forged = held.clone();
     forged[0].owner = owner("b");
@@ -20,7 +20,7 @@ pub(super) async fn goes_by_proof<S: ClaimStore>(store: S) {
     assert_eq!(again, [(name("a"), ReleaseOutcome::NotHeld)]);
 }
 
-pub(super) async fn refuses_a_stale_generation<S: ClaimStore>(store: S) {
+pub(crate) async fn refuses_a_stale_generation<S: ClaimStore>(store: S) {
     let first = store.claim(&owner("a"), &[name("a")], NOW).await.unwrap();
     let released = store.release(&first, no_cooldown, NOW).await.unwrap();
     assert!(released[0].1.is_released());
@@ -30,7 +30,7 @@ pub(super) async fn refuses_a_stale_generation<S: ClaimStore>(store: S) {
     assert_eq!(store.claims_of(&owner("a")).await.unwrap(), second);
 }
 
-pub(super) async fn reports_each_claim<S: ClaimStore>(store: S) {
+pub(crate) async fn reports_each_claim<S: ClaimStore>(store: S) {
     let of_a = store.claim(&owner("a"), &[name("a"), name("b"), name("c")], NOW).await.unwrap();
     let gone = store.release(&of_a[1..], no_cooldown, NOW).await.unwrap();
     assert!(gone.iter().all(|(_, outcome)| outcome.is_released()));
@@ -47,7 +47,7 @@ pub(super) async fn reports_each_claim<S: ClaimStore>(store: S) {
     assert_eq!(released, expected);
 }
 
-pub(super) async fn raises_generations<S: ClaimStore>(store: S) {
+pub(crate) async fn raises_generations<S: ClaimStore>(store: S) {
     let mut last = None;
     for turn in 0..20_u64 {
         let owner = owner(["a", "b"][usize::from(turn % 3 == 0)]);
@@ -74,7 +74,7 @@ async fn cooling<S: ClaimStore>(store: &S, uid: &str, key: &ClaimKey, now: Durat
     }
 }
 
-pub(super) async fn cools_until_the_deadline<S: ClaimStore>(store: S) {
+pub(crate) async fn cools_until_the_deadline<S: ClaimStore>(store: S) {
     let key = name("a");
     let claims = store.claim(&owner("a"), from_ref(&key), NOW).await.unwrap();
     let released = store.release(&claims, |_| SECOND * 60, NOW + SECOND).await;
@@ -89,7 +89,7 @@ pub(super) async fn cools_until_the_deadline<S: ClaimStore>(store: S) {
     assert!(store.claim(&owner("b"), &[key], until).await.is_ok());
 }
 
-pub(super) async fn lets_the_last_owner_return<S: ClaimStore>(store: S) {
+pub(crate) async fn lets_the_last_owner_return<S: ClaimStore>(store: S) {
     let key = name("a");
     let claims = store.claim(&owner("a"), from_ref(&key), NOW).await.unwrap();
     let released = store.release(&claims, |_| SECOND * 60, NOW).await.unwrap();
@@ -105,7 +105,7 @@ pub(super) async fn lets_the_last_owner_return<S: ClaimStore>(store: S) {
     assert!(store.claim(&owner("b"), &[key], late).await.is_ok());
 }
 
-pub(super) async fn cools_for_ever<S: ClaimStore>(store: S) {
+pub(crate) async fn cools_for_ever<S: ClaimStore>(store: S) {
     let key = name("a");
     let claims = store.claim(&owner("a"), from_ref(&key), NOW).await.unwrap();
     let released = store.release(&claims, |_| Duration::MAX, NOW).await.unwrap();
@@ -114,7 +114,7 @@ pub(super) async fn cools_for_ever<S: ClaimStore>(store: S) {
     assert!(cooling(&store, "b", &key, NOW + century).await > NOW + century);
 }
 
-pub(super) async fn cools_each_key_as_told<S: ClaimStore>(store: S) {
+pub(crate) async fn cools_each_key_as_told<S: ClaimStore>(store: S) {
     let batch = [name("a"), port(1)];
     let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
     let cooldown = |key: &ClaimKey| SECOND * u32::from(key.kind() == ClaimKey::NAME);
@@ -124,7 +124,7 @@ pub(super) async fn cools_each_key_as_told<S: ClaimStore>(store: S) {
     assert_eq!(cooling(&store, "b", &name("a"), NOW).await, NOW + SECOND);
 }
 
-pub(super) async fn releases_everything_of_an_owner<S: ClaimStore>(store: S) {
+pub(crate) async fn releases_everything_of_an_owner<S: ClaimStore>(store: S) {
     let (of_a, of_b) = ([name("a"), port(1), port(3)], [name("b"), port(2)]);
     store.claim(&owner("a"), &of_a, NOW).await.unwrap();
     store.claim(&owner("b"), &of_b, NOW).await.unwrap();
@@ -137,7 +137,7 @@ pub(super) async fn releases_everything_of_an_owner<S: ClaimStore>(store: S) {
     assert_eq!(again.unwrap(), []);
 }
 
-pub(super) async fn forgets_what_has_passed<S: ClaimStore>(store: S) {
+pub(crate) async fn forgets_what_has_passed<S: ClaimStore>(store: S) {
     let batch = [name("a"), name("b"), name("c"), name("d")];
     let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
     let cooldown = |key: &ClaimKey| match key.value() {
@@ -156,7 +156,7 @@ pub(super) async fn forgets_what_has_passed<S: ClaimStore>(store: S) {
     }
 }
 
-pub(super) async fn releases_many_at_once<S: ClaimStore>(store: S) {
+pub(crate) async fn releases_many_at_once<S: ClaimStore>(store: S) {
     let mut claims = Vec::new();
     for first in [0, 40, 80, 120] {
         let batch: Vec<_> = (first..first + 40).map(port).collect();

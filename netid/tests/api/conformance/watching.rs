@@ -14,7 +14,7 @@ fn held(claims: &[Claim]) -> Vec<KeyState> {
     claims.iter().cloned().map(KeyState::Held).collect()
 }
 
-pub(super) async fn begins_with_what_there_is<S: WatchClaims>(store: S) {
+pub(crate) async fn begins_with_what_there_is<S: WatchClaims>(store: S) {
     let claims = store.claim(&owner("a"), &[name("b"), name("a"), name("c")], NOW).await.unwrap();
     let released = store.release(&claims[2..], |_| SECOND, NOW).await.unwrap();
     assert!(released[0].1.is_released());
@@ -28,7 +28,7 @@ pub(super) async fn begins_with_what_there_is<S: WatchClaims>(store: S) {
     assert!(watch.arrived().is_none());
 }
 
-pub(super) async fn tells_every_change<S: WatchClaims>(store: S) {
+pub(crate) async fn tells_every_change<S: WatchClaims>(store: S) {
     let mut watch = store.watch("name/").await.unwrap();
     assert_eq!(next(&mut watch).await, WatchEvent::Snapshot(vec![]));
 
@@ -53,7 +53,7 @@ pub(super) async fn tells_every_change<S: WatchClaims>(store: S) {
     assert_eq!(next(&mut watch).await, WatchEvent::Changes(vec![vacant]));
 }
 
-pub(super) async fn tells_steps_whole<S: WatchClaims>(store: S) {
+pub(crate) async fn tells_steps_whole<S: WatchClaims>(store: S) {
     let mut watch = store.watch("").await.unwrap();
     assert_eq!(next(&mut watch).await, WatchEvent::Snapshot(vec![]));
     let batch = [name("a"), name("b"), port(1)];
@@ -65,7 +65,7 @@ pub(super) async fn tells_steps_whole<S: WatchClaims>(store: S) {
     assert!(watch.arrived().is_none());
 }
 
-pub(super) async fn tells_what_it_was_asked_for<S: WatchClaims>(store: S) {
+pub(crate) async fn tells_what_it_was_asked_for<S: WatchClaims>(store: S) {
     store.claim(&owner("a"), &[name("a"), port(1)], NOW).await.unwrap();
     let mut watch = store.watch("port/").await.unwrap();
     match next(&mut watch).await {
@@ -81,7 +81,7 @@ pub(super) async fn tells_what_it_was_asked_for<S: WatchClaims>(store: S) {
 }
 
 /// Whatever the store keeps for somebody who does not listen, in the end the view is right.
-pub(super) async fn catches_up_after_a_long_silence<S: WatchClaims>(store: S) {
+pub(crate) async fn catches_up_after_a_long_silence<S: WatchClaims>(store: S) {
     let mut watch = store.watch("name/").await.unwrap();
     for _ in 0..1_100 {
         let claims = store.claim(&owner("a"), &[name("a")], NOW).await.unwrap();

@@ -1,0 +1,372 @@
+use alloc::boxed::Box;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::error::Error as _;
+use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use prost::Message;
+use tokio::time::{Instant, sleep, timeout};
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status, Streaming};
+use tonic_prost::ProstCodec;
+
+use super::error::EtcdError;
+use super::options::EtcdOptions;
+use super::proto::{AuthenticateRequest, AuthenticateResponse};
+
+/// The endpoints, of which one is used until it fails.
+pub(super) struct Connection {
+    channels: Vec<Channel>,
+    current: AtomicUsize,
+    user: Option<(Box<str>, Box<str>)>,
+    token: Mutex<Option<MetadataValue<Ascii>>>,
+    attempt: Duration,
+    deadline: Duration,
+}
+
+impl Connection {
+    const AUTHENTICATE: &str = "/etcdserverpb.Auth/Authenticate";
+    /// Between attempts, at first; doubled each time.
+    const FIRST_PAUSE: Duration = Duration::from_millis(10);
+    const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+    /// The largest answer: a page of a snapshot, or what a watch has missed for a while.
+    const LARGEST_ANSWER: usize = 64 << 20;
+
+    /// Prepares the endpoints; nothing is sent.
+    pub(super) fn new(options: &EtcdOptions) -> Result<Self, EtcdError> {
+        if options.endpoints.is_empty() {
+            return Err(EtcdError::NoEndpoint);
+        }
+        let channels = options.endpoints.iter().map(|endpoint| channel(endpoint, options));
+        Ok(Self {
+            channels: channels.collect::<Result<_, _>>()?,
+            current: AtomicUsize::new(0),
+            user: options.user.clone(),
+            token: Mutex::new(None),
+            attempt: options.attempt,
+            deadline: options.deadline,
+        })
+    }
+
+    /// Asks until there is an answer or the time is up. The request may reach etcd several times, so it must be one
+    /// that does no harm when it is repeated.
+    pub(super) async fn call<Q, A>(&self, method: &'static str, request: Q) -> Result<A, EtcdError>
+    where
+        Q: Message + Clone + 'static,
+        A: Message + Default + 'static,
+    {
+        let mut trial = Trial::new(self.deadline);
+        loop {
+            let at = self.current();
+            let answer = timeout(trial.left().min(self.attempt), async {
+                let request = self.authorised(at, request.clone()).await?;
+                self.unary(at, method, request).await
+            });
+            let failure = match answer.await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(status)) => Failure::of(&status),
+                Err(_) => Failure::silent(),
+            };
+            self.cope(at, &failure);
+            trial.next(failure).await?;
+        }
+    }
+
+    /// Opens a stream in both directions. The first messages can be lost with the endpoint: the caller starts anew
+    /// when the stream ends.
+    pub(super) async fn stream<Q, A, M>(
+        &self,
+        method: &'static str,
+        messages: impl Fn() -> M,
+    ) -> Result<Streaming<A>, EtcdError>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+        M: tokio_stream::Stream<Item = Q> + Send + 'static,
+    {
+        let mut trial = Trial::new(self.deadline);
+        loop {
+            let at = self.current();
+            let opened = timeout(trial.left().min(self.attempt), async {
+                let request = self.authorised(at, messages()).await?;
+                let mut grpc = self.grpc(at).await?;
+                let codec = ProstCodec::<Q, A>::default();
+                grpc.streaming(request, PathAndQuery::from_static(method), codec).await
+            });
+            let failure = match opened.await {
+                Ok(Ok(stream)) => return Ok(stream.into_inner()),
+                Ok(Err(status)) => Failure::of(&status),
+                Err(_) => Failure::silent(),
+            };
+            self.cope(at, &failure);
+            trial.next(failure).await?;
+        }
+    }
+
+    /// Takes note of how a stream ended, so that the next one goes elsewhere if need be.
+    pub(super) fn stream_ended(&self, status: &Status) {
+        self.cope(self.current(), &Failure::of(status));
+    }
+
+    fn current(&self) -> usize {
+        self.current.load(Ordering::Relaxed)
+    }
+
+    /// Does about a failure what helps the next attempt.
+    fn cope(&self, at: usize, failure: &Failure) {
+        match failure.kind {
+            FailureKind::Token => *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None,
+            FailureKind::NotSent | FailureKind::Unclear => {
+                let next = at.wrapping_add(1).checked_rem(self.channels.len()).unwrap_or_default();
+                // Of many callers that saw the same failure, the first one goes on to the next endpoint.
+                let _ =
+                    self.current.compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed);
+            }
+            FailureKind::Busy | FailureKind::Refused => {}
+        }
+    }
+
+    /// A request with what etcd wants to know beside it.
+    async fn authorised<T: Send>(&self, at: usize, message: T) -> Result<Request<T>, Status> {
+        let mut request = Request::new(message);
+        // A member that has lost its leader says so at once instead of waiting for it.
+        request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+        if let Some((name, password)) = &self.user {
+            let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let token = match token {
+                Some(token) => token,
+                None => self.authenticate(at, name, password).await?,
+            };
+            request.metadata_mut().insert("token", token);
+        }
+        Ok(request)
+    }
+
+    async fn authenticate(
+        &self,
+        at: usize,
+        name: &str,
+        password: &str,
+    ) -> Result<MetadataValue<Ascii>, Status> {
+        let question = AuthenticateRequest { name: name.into(), password: password.into() };
+        let answer: AuthenticateResponse =
+            self.unary(at, Self::AUTHENTICATE, Request::new(question)).await?;
+        let token: MetadataValue<Ascii> =
+            answer.token.parse().map_err(|_| Status::internal("the token is not text"))?;
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
+        Ok(token)
+    }
+
+    async fn unary<Q, A>(
+        &self,
+        at: usize,
+        method: &'static str,
+        request: Request<Q>,
+    ) -> Result<A, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let mut grpc = self.grpc(at).await?;
+        let codec = ProstCodec::<Q, A>::default();
+        let answer = grpc.unary(request, PathAndQuery::from_static(method), codec).await?;
+        Ok(answer.into_inner())
+    }
+
+    async fn grpc(&self, at: usize) -> Result<Grpc<Channel>, Status> {
+        let channel = self.channels.get(at).or_else(|| self.channels.first());
+        let channel = channel.ok_or_else(|| Status::internal("no endpoint"))?;
+        let mut grpc = Grpc::new(channel.clone()).max_decoding_message_size(Self::LARGEST_ANSWER);
+        grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
+        Ok(grpc)
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("endpoints", &self.channels.len())
+            .field("current", &self.current())
+            .finish_non_exhaustive()
+    }
+}
+
+fn channel(text: &str, options: &EtcdOptions) -> Result<Channel, EtcdError> {
+    let refused =
+        |reason: String| EtcdError::Endpoint { endpoint: text.into(), reason: reason.into() };
+    let https = match text.split_once("://") {
+        Some(("http", _)) => false,
+        Some(("https", _)) => true,
+        _ => return Err(refused("it has no scheme".into())),
+    };
+    let endpoint = Endpoint::from_shared(String::from(text))
+        .map_err(|error| refused(error.to_string()))?
+        .connect_timeout(options.attempt)
+        .tcp_nodelay(true)
+        // A peer that has gone without a word is noticed. etcd takes more than one ping in 5 s for an attack.
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(5))
+        .keep_alive_while_idle(true);
+    #[cfg(feature = "etcd-tls")]
+    if let (true, Some(config)) = (https, &options.tls) {
+        return Ok(super::tls::channel(&endpoint, config));
+    }
+    #[cfg(feature = "etcd-tls")]
+    let superfluous = options.tls.is_some();
+    #[cfg(not(feature = "etcd-tls"))]
+    let superfluous = false;
+    if https || superfluous {
+        return Err(EtcdError::Tls { endpoint: text.into() });
+    }
+    Ok(endpoint.connect_lazy())
+}
+
+/// The attempts at one request.
+struct Trial {
+    end: Instant,
+    pause: Duration,
+    attempts: u32,
+    unclear: bool,
+    tokens: u32,
+}
+
+impl Trial {
+    fn new(deadline: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            end: now.checked_add(deadline).unwrap_or(now),
+            pause: Connection::FIRST_PAUSE,
+            attempts: 0,
+            unclear: false,
+            tokens: 0,
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
+
+    /// Waits for the time of the next attempt, or says why there is none.
+    async fn next(&mut self, failure: Failure) -> Result<(), EtcdError> {
+        self.attempts = self.attempts.saturating_add(1);
+        match failure.kind {
+            FailureKind::Unclear => self.unclear = true,
+            FailureKind::Token if self.tokens == 0 => {
+                // One expires after minutes; a second refusal in a row has another reason.
+                self.tokens = 1;
+                return Ok(());
+            }
+            FailureKind::Refused | FailureKind::Token => {
+                return Err(EtcdError::Refused { code: failure.code, message: failure.message });
+            }
+            FailureKind::NotSent | FailureKind::Busy => {}
+        }
+        if self.left() <= self.pause {
+            return Err(EtcdError::Unanswered {
+                attempts: self.attempts,
+                unclear: self.unclear,
+                last: failure.message,
+            });
+        }
+        sleep(self.pause).await;
+        self.pause = self.pause.saturating_mul(2).min(Connection::LONGEST_PAUSE);
+        Ok(())
+    }
+}
+
+/// How an attempt failed.
+struct Failure {
+    kind: FailureKind,
+    code: Box<str>,
+    message: Box<str>,
+}
+
+#[derive(Clone, Copy)]
+enum FailureKind {
+    /// The answer is no, and will be at any endpoint.
+    Refused,
+    /// The token has expired.
+    Token,
+    /// Nobody has seen the request.
+    NotSent,
+    /// The server takes no more for now.
+    Busy,
+    /// The request may have been carried out.
+    Unclear,
+}
+
+impl Failure {
+    fn of(status: &Status) -> Self {
+        let message = status.message();
+        let kind = match status.code() {
+            Code::Unauthenticated => FailureKind::Token,
+            Code::ResourceExhausted if message.contains("too many requests") => FailureKind::Busy,
+            // What a member says that has no leader, or is not part of a cluster yet; and what the connection says.
+            Code::Unavailable
+            | Code::Unknown
+            | Code::Cancelled
+            | Code::DeadlineExceeded
+            | Code::Internal
+            | Code::Aborted => {
+                if is_refused(status) {
+                    FailureKind::NotSent
+                } else {
+                    FailureKind::Unclear
+                }
+            }
+            Code::Ok
+            | Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::ResourceExhausted
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::DataLoss => FailureKind::Refused,
+        };
+        Self { kind, code: status.code().description().into(), message: cause(status) }
+    }
+
+    /// Nothing came back in time.
+    fn silent() -> Self {
+        Self {
+            kind: FailureKind::Unclear,
+            code: Code::DeadlineExceeded.description().into(),
+            message: "no answer in time".into(),
+        }
+    }
+}
+
+/// Whether nobody listens at the endpoint.
+fn is_refused(status: &Status) -> bool {
+    let mut source = status.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return error.kind() == io::ErrorKind::ConnectionRefused;
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// What a status says, with the last of its causes.
+fn cause(status: &Status) -> Box<str> {
+    let mut last = None;
+    let mut source = status.source();
+    while let Some(error) = source {
+        last = Some(error);
+        source = error.source();
+    }
+    match last {
+        Some(last) => alloc::format!("{}: {last}", status.message()).into(),
+        None => status.message().into(),
+    }
+}
