@@ -100,6 +100,7 @@ mod hex;
 mod id;
 mod mac;
 mod names;
+mod peering;
 mod permutation;
 #[cfg(feature = "serde")]
 mod serial;
@@ -119,6 +120,10 @@ pub use id::{NetId, NetIdError};
 pub use mac::MacError;
 pub use names::{
     DeviceName, DeviceNameError, DeviceNameFault, NameScheme, Prefixes, Role, SchemeError, SchemeId,
+};
+pub use peering::{
+    Network, NetworkError, NetworkFault, NetworkSpec, NetworkUid, NetworkUidError, PeeringFault,
+    PeeringSpec, PeeringStatus, Peerings, PendingReason, PrefixFilter, Reach, Withheld,
 };
 pub use permutation::{IdPermutation, RangeError, RangePermutation};
 pub use vm_id::{VmId, VmIdError};

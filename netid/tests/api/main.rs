@@ -6,6 +6,10 @@ mod golden;
 mod heap;
 mod laws;
 mod model;
+mod peering;
+mod peering_laws;
+mod peering_model;
+mod peering_world;
 mod permutation;
 mod world;
 
