@@ -101,6 +101,7 @@ mod names;
 mod permutation;
 #[cfg(feature = "serde")]
 mod serial;
+mod vacancy;
 mod vm_id;
 mod vni;
 
@@ -117,6 +118,7 @@ pub use names::{
     DeviceName, DeviceNameError, DeviceNameFault, NameScheme, Prefixes, Role, SchemeError, SchemeId,
 };
 pub use permutation::{IdPermutation, RangeError, RangePermutation};
+pub use vacancy::{KeyRange, KeyRangeError, Vacancies};
 pub use vm_id::{VmId, VmIdError};
 pub use vni::{Vni, VniError, VniRange, VniRangeError};
 

@@ -7,6 +7,8 @@ mod heap;
 mod laws;
 mod model;
 mod permutation;
+mod vacancy;
+mod vacancy_keys;
 mod world;
 
 /// Runs a future to its end.
