@@ -7,6 +7,7 @@
 use benches::measure::{Options, Pair, time};
 use benches::report::Report;
 use core::hint::black_box;
+use core::ops::RangeFrom;
 use core::time::Duration;
 use netid::{IdPermutation, KeyRange, NameScheme, NetId, Role, Vacancies, Vni, VniRange};
 use rand::rngs::SmallRng;
@@ -107,6 +108,14 @@ fn from_draws(rng: &mut SmallRng) {
     }
 }
 
+/// Fills a list that somebody looks at later.
+fn fill(list: &mut [u32], counters: RangeFrom<u32>, mut make: impl FnMut(u32) -> u32) {
+    for (slot, counter) in list.iter_mut().zip(counters) {
+        *slot = make(counter);
+    }
+    black_box(list);
+}
+
 /// Ids from a counter beside draws of a generator that is made to be fast. Each id is independent of the one before;
 /// draws never are, so ids of which each is made from the one before are compared too, and ids that only fill a list.
 fn permutation(report: &mut Report, options: &Options) {
@@ -116,7 +125,7 @@ fn permutation(report: &mut Report, options: &Options) {
     assert_eq!(all.len(), BATCH as usize);
     assert!((0..BATCH).all(|counter| ids.counter(ids.id(counter)) == counter));
 
-    let mut list = vec![0; BATCH as usize];
+    let (mut list, mut draws) = (vec![0; BATCH as usize], vec![0; BATCH as usize]);
     let (mut single, mut chained, mut bulk) = (Pair::default(), Pair::default(), Pair::default());
     for round in 0..options.samples(4000, 400) {
         let first = u32::try_from(round).expect("few rounds") * BATCH;
@@ -126,16 +135,11 @@ fn permutation(report: &mut Report, options: &Options) {
             || time(|| from_draws(&mut rng)),
         );
         chained.ours.push(time(|| (0..BATCH).fold(first, |id, _| black_box(ids.id(id).number()))));
-        bulk.ours.push(time(|| {
-            list.iter_mut()
-                .zip(first..)
-                .for_each(|(slot, counter)| *slot = ids.id(counter).number());
-            black_box(&mut list);
-        }));
-        bulk.reference.push(time(|| {
-            list.iter_mut().for_each(|slot| *slot = rng.next_u32());
-            black_box(&mut list);
-        }));
+        bulk.take(
+            round,
+            || time(|| fill(&mut list, first.., |counter| ids.id(counter).number())),
+            || time(|| fill(&mut draws, first.., |_| rng.next_u32())),
+        );
     }
     chained.reference = single.reference.clone();
     report.at_most(format!("`IdPermutation::id` / `SmallRng`, {BATCH} ids"), &single, 4.0);
