@@ -4,6 +4,7 @@
 ///
 /// Names are put together by shifting such words, which costs a few instructions for all digits at
 /// once where a loop would take as many steps as there are digits.
+#[inline]
 pub(crate) const fn encode(value: u32) -> u64 {
     // One byte to each 16-bit lane, the most significant in the lowest lane.
     let mut lanes = value.swap_bytes() as u64;

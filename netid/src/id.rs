@@ -33,6 +33,7 @@ impl NetId {
 
     /// The id of a number.
     #[must_use]
+    #[inline]
     pub const fn new(number: u32) -> Self {
         Self(number)
     }
@@ -64,12 +65,14 @@ impl NetId {
     /// assert_ne!(NetId::random(&mut rng), NetId::random(&mut rng));
     /// ```
     #[must_use]
+    #[inline]
     pub fn random<R: Rng + ?Sized>(rng: &mut R) -> Self {
         Self(rng.next_u32())
     }
 
     /// The id as a number.
     #[must_use]
+    #[inline]
     pub const fn number(self) -> u32 {
         self.0
     }
@@ -82,6 +85,7 @@ impl NetId {
     /// assert_eq!(NetId::new(0xfeed).digits(), *b"0000feed");
     /// ```
     #[must_use]
+    #[inline]
     pub const fn digits(self) -> [u8; Self::DIGITS] {
         hex::encode(self.0).to_le_bytes()
     }

@@ -104,6 +104,7 @@ mod peering;
 mod permutation;
 #[cfg(feature = "serde")]
 mod serial;
+mod vacancy;
 mod vm_id;
 mod vni;
 
@@ -126,6 +127,7 @@ pub use peering::{
     PeeringSpec, PeeringStatus, Peerings, PendingReason, PrefixFilter, Reach, Withheld,
 };
 pub use permutation::{IdPermutation, RangeError, RangePermutation};
+pub use vacancy::{KeyRange, KeyRangeError, Vacancies};
 pub use vm_id::{VmId, VmIdError};
 pub use vni::{Vni, VniError, VniRange, VniRangeError};
 

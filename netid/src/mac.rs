@@ -20,6 +20,7 @@ impl NetId {
     /// ```
     #[must_use]
     #[expect(clippy::many_single_char_names, reason = "the six bytes have no other names")]
+    #[inline]
     pub const fn mac(self) -> MacAddr6 {
         let [a, b] = Self::MAC_PREFIX;
         let [c, d, e, f] = self.number().to_be_bytes();

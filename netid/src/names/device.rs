@@ -61,6 +61,7 @@ impl DeviceName {
     }
 
     /// A name whose bytes have been checked, given as the little-endian bytes of a word.
+    #[inline]
     pub(super) const fn from_word(word: u128, len: u8) -> Self {
         let [bytes @ .., _] = word.to_le_bytes();
         Self { bytes, len }

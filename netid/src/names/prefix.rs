@@ -63,6 +63,7 @@ impl Prefix {
     }
 
     /// How many bits the prefix takes in a word.
+    #[inline]
     pub(super) const fn shift(self) -> u32 {
         (self.len as u32).wrapping_mul(8)
     }

@@ -181,6 +181,7 @@ impl<I: SchemeId> NameScheme<I> {
         None
     }
 
+    #[inline]
     const fn prefix(&self, role: Role) -> Prefix {
         match role {
             Role::Tap => self.tap,
@@ -192,6 +193,7 @@ impl<I: SchemeId> NameScheme<I> {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "at most fifteen")]
+    #[inline]
     const fn join(&self, role: Role, digits: u128) -> DeviceName {
         let prefix = self.prefix(role);
         let word = prefix.word | (digits << prefix.shift());

@@ -11,6 +11,8 @@ mod peering_laws;
 mod peering_model;
 mod peering_world;
 mod permutation;
+mod vacancy;
+mod vacancy_keys;
 mod world;
 
 /// Makes a module of tests, each with a fresh store that an asynchronous block gives.
