@@ -127,6 +127,8 @@ pub use peering::{
     PeeringSpec, PeeringStatus, Peerings, PendingReason, PrefixFilter, Reach, Withheld,
 };
 pub use permutation::{IdPermutation, RangeError, RangePermutation};
+#[cfg(feature = "std")]
+pub use vacancy::{Claimer, ClaimerError};
 pub use vacancy::{KeyRange, KeyRangeError, Vacancies};
 pub use vm_id::{VmId, VmIdError};
 pub use vni::{Vni, VniError, VniRange, VniRangeError};

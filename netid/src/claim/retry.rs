@@ -72,7 +72,7 @@ where
 ///
 /// An owner that holds a key which starts with `prefix` is given that one, whatever is proposed; see
 /// [`ClaimStore::claim_one`]. The keys can come from a list, a pool or any other source: `next` is told
-/// which one was in the way, and ends the search by proposing nothing. `Vacant` is a
+/// which one was in the way, and ends the search by proposing nothing. [`Claimer`](crate::Claimer) is a
 /// source for ranges of numbers that knows what is vacant.
 ///
 /// # Errors

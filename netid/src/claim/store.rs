@@ -66,7 +66,7 @@ pub trait ClaimStore: Send + Sync {
     ///
     /// This is how one of many keys is claimed, such as any VNI: whether the owner has one already is asked in
     /// the step that claims, so an owner that asks twice, or again after an answer was lost, never holds two.
-    /// [`claim_any`](super::claim_any) and `Vacant` propose one key after another.
+    /// [`claim_any`](super::claim_any) and [`Claimer`](crate::Claimer) propose one key after another.
     ///
     /// # Errors
     /// As [`claim`](Self::claim).

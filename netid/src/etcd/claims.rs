@@ -321,13 +321,13 @@ impl ClaimStore for EtcdStore {
         now: Duration,
     ) -> Result<Claim, ClaimError<EtcdError>> {
         let mut slot: Option<[Slot; 1]> = None;
-        let owned = self.layout.owned(owner, prefix);
-        let owned = txn::range(owned.clone(), end_of(&owned), 1);
+        let start = self.layout.owned(owner, prefix);
+        let own = txn::range(start.clone(), end_of(&start), 1);
         for _ in 0..Self::ROUNDS {
             let slots = slot.as_ref().map(<[Slot; 1]>::as_slice);
             let mut txn = self.claim_txn(owner, &[key], slots, now);
-            txn.compare.push(txn::is_absent(owned.key.clone(), owned.range_end.clone()));
-            txn.failure = [txn::read(owned.clone()), txn::read(self.slot_range(key))].into();
+            txn.compare.push(txn::is_absent(own.key.clone(), own.range_end.clone()));
+            txn.failure = [txn::read(own.clone()), txn::read(self.slot_range(key))].into();
             let answer = self.txn(txn).await?;
             if answer.succeeded {
                 let generation = Generation::new(txn::revision(&answer)?.unsigned_abs());
@@ -519,7 +519,7 @@ fn obstacle(slot: &Slot, owner: &Owner, now: Duration) -> Option<Obstacle> {
     rests.then_some(Obstacle::Cooling { until: cooling.until })
 }
 
-fn check_batch(len: usize) -> Result<(), EtcdError> {
+const fn check_batch(len: usize) -> Result<(), EtcdError> {
     let max = EtcdStore::MAX_BATCH;
     if len > max { Err(EtcdError::BatchTooLarge { len, max }) } else { Ok(()) }
 }

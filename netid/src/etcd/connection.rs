@@ -1,4 +1,5 @@
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::error::Error as _;
@@ -158,8 +159,10 @@ impl Connection {
         let question = AuthenticateRequest { name: name.into(), password: password.into() };
         let answer: AuthenticateResponse =
             self.unary(at, Self::AUTHENTICATE, Request::new(question)).await?;
-        let token: MetadataValue<Ascii> =
-            answer.token.parse().map_err(|_| Status::internal("the token is not text"))?;
+        let token: MetadataValue<Ascii> = answer
+            .token
+            .parse()
+            .map_err(|error| Status::internal(format!("the token is not text: {error}")))?;
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
         Ok(token)
     }
@@ -366,7 +369,7 @@ fn cause(status: &Status) -> Box<str> {
         source = error.source();
     }
     match last {
-        Some(last) => alloc::format!("{}: {last}", status.message()).into(),
+        Some(last) => format!("{}: {last}", status.message()).into(),
         None => status.message().into(),
     }
 }

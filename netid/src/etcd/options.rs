@@ -1,7 +1,12 @@
 use alloc::boxed::Box;
+#[cfg(feature = "etcd-tls")]
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
+
+#[cfg(feature = "etcd-tls")]
+use tokio_rustls::rustls::ClientConfig;
 
 /// How to reach etcd, and where in it the claims are.
 ///
@@ -23,7 +28,7 @@ pub struct EtcdOptions {
     pub(super) attempt: Duration,
     pub(super) deadline: Duration,
     #[cfg(feature = "etcd-tls")]
-    pub(super) tls: Option<alloc::sync::Arc<tokio_rustls::rustls::ClientConfig>>,
+    pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
 impl EtcdOptions {
@@ -79,10 +84,7 @@ impl EtcdOptions {
     /// ALPN is set to `h2` where the configuration leaves it empty, which etcd asks for.
     #[cfg(feature = "etcd-tls")]
     #[must_use]
-    pub fn with_tls(
-        mut self,
-        config: alloc::sync::Arc<tokio_rustls::rustls::ClientConfig>,
-    ) -> Self {
+    pub fn with_tls(mut self, config: Arc<ClientConfig>) -> Self {
         self.tls = Some(config);
         self
     }

@@ -38,19 +38,19 @@ fn compare(
     Compare { result: 0, target: target.into(), key, target_union, range_end }
 }
 
-pub(super) fn put(key: Vec<u8>, value: Vec<u8>) -> RequestOp {
+pub(super) const fn put(key: Vec<u8>, value: Vec<u8>) -> RequestOp {
     op(Request::Put(PutRequest { key, value, lease: 0 }))
 }
 
-pub(super) fn delete(key: Vec<u8>) -> RequestOp {
+pub(super) const fn delete(key: Vec<u8>) -> RequestOp {
     op(Request::DeleteRange(DeleteRangeRequest { key }))
 }
 
-pub(super) fn read(range: RangeRequest) -> RequestOp {
+pub(super) const fn read(range: RangeRequest) -> RequestOp {
     op(Request::Range(range))
 }
 
-pub(super) fn nested(txn: TxnRequest) -> RequestOp {
+pub(super) const fn nested(txn: TxnRequest) -> RequestOp {
     op(Request::Txn(txn))
 }
 
@@ -73,7 +73,7 @@ pub(super) fn found(response: &ResponseOp) -> Result<&[KeyValue], EtcdError> {
 }
 
 /// What became of a transaction in a transaction.
-pub(super) fn inner(response: &ResponseOp) -> Result<&TxnResponse, EtcdError> {
+pub(super) const fn inner(response: &ResponseOp) -> Result<&TxnResponse, EtcdError> {
     match &response.response {
         Some(Response::Txn(txn)) => Ok(txn),
         _ => Err(EtcdError::Protocol { what: "a transaction" }),

@@ -132,6 +132,14 @@ impl Vacancies {
         self.taken.remove(number)
     }
 
+    /// Makes a number vacant that is set aside, and changes nothing about any other.
+    #[cfg(feature = "std")]
+    pub(super) fn return_unused(&mut self, number: u32) {
+        if self.set_aside.remove(&number) {
+            self.taken.remove(number);
+        }
+    }
+
     /// Forgets what is held and what is cooling, to be told anew. What is set aside stays so.
     pub fn clear(&mut self) {
         self.taken.clear();

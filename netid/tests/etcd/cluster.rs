@@ -160,7 +160,7 @@ async fn claim_and_release(claimer: usize, options: EtcdOptions, run: Arc<Run>) 
     while !run.end.load(Ordering::Relaxed) {
         life += 1;
         let owner = Owner::new("claimer", "", &format!("{claimer}-{life}")).unwrap();
-        let first = rng.next_u32() as u16 % KEYS;
+        let first = u16::try_from(rng.next_u32() % u32::from(KEYS)).unwrap();
         let one_of_many = rng.next_u32() % 2 == 0;
         let batch = if one_of_many {
             vec![port(first)]
@@ -169,12 +169,12 @@ async fn claim_and_release(claimer: usize, options: EtcdOptions, run: Arc<Run>) 
         };
         // An owner whose claim is in doubt asks again until it knows.
         let claims = loop {
-            let claimed = if one_of_many {
+            let answer = if one_of_many {
                 store.claim_one(&owner, "port/", &batch[0], NOW).await.map(|claim| vec![claim])
             } else {
                 store.claim(&owner, &batch, NOW).await
             };
-            match claimed {
+            match answer {
                 Ok(claims) => break Some(claims),
                 Err(ClaimError::Taken(_)) => break None,
                 Err(ClaimError::Unknown(error) | ClaimError::Store(error)) => {

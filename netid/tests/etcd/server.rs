@@ -102,7 +102,8 @@ impl Server {
             members.iter().map(|member| format!("{}={}", member.name, member.peer)).collect();
         let log = fs::File::create(self.folder.join("log")).unwrap();
         // The shell says the pid of the server, waits for the end of its own input, and ends the server.
-        let script = r#"trap "" TERM INT HUP; "$@" & pid=$!; echo $pid; cat >/dev/null; kill -9 $pid"#;
+        let script =
+            r#"trap "" TERM INT HUP; "$@" & pid=$!; echo $pid; cat >/dev/null; kill -9 $pid"#;
         let mut shell = Command::new("sh")
             .args(["-c", script, "sh", "etcd"])
             .args(["--name", &self.name, "--initial-cluster", &cluster.join(",")])
