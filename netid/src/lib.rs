@@ -94,6 +94,7 @@ extern crate alloc;
 extern crate std;
 
 mod claim;
+mod collector;
 mod hex;
 mod id;
 mod mac;
@@ -111,6 +112,9 @@ pub use claim::{
 };
 #[cfg(feature = "std")]
 pub use claim::{MemoryStore, MemoryWatch};
+pub use collector::{
+    Collector, LiveOwners, Liveness, LookError, LookReport, Suspect, SweepOutcome, Swept,
+};
 pub use id::{NetId, NetIdError};
 pub use mac::MacError;
 pub use names::{

@@ -1,5 +1,6 @@
 //! The crate seen from outside.
 
+mod collector;
 mod conformance;
 mod edge;
 mod golden;
