@@ -94,6 +94,7 @@ extern crate alloc;
 extern crate std;
 
 mod claim;
+mod collector;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod hex;
@@ -115,6 +116,9 @@ pub use claim::{
 };
 #[cfg(feature = "std")]
 pub use claim::{MemoryStore, MemoryWatch};
+pub use collector::{
+    Collector, LiveOwners, Liveness, LookError, LookReport, Suspect, SweepOutcome, Swept,
+};
 #[cfg(feature = "etcd")]
 pub use etcd::{EtcdError, EtcdOptions, EtcdStore, EtcdWatch, Presence};
 pub use id::{NetId, NetIdError};

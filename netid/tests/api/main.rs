@@ -1,6 +1,7 @@
 //! The crate seen from outside.
 
 mod claimer;
+mod collector;
 mod conformance;
 mod edge;
 mod golden;
