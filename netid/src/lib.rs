@@ -93,6 +93,8 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "std")]
+mod blocks;
 mod claim;
 mod collector;
 #[cfg(feature = "etcd")]
@@ -109,6 +111,8 @@ mod vacancy;
 mod vm_id;
 mod vni;
 
+#[cfg(feature = "std")]
+pub use blocks::{BlockSpace, BlockSpaceError, Blocks, BlocksError};
 pub use claim::{
     AttemptsError, BindError, Claim, ClaimError, ClaimKey, ClaimState, ClaimStore, ClaimWatch,
     Generation, KeyError, KeyFault, KeyState, Obstacle, Owner, OwnerError, OwnerField, Protocol,

@@ -1,5 +1,6 @@
 //! The crate seen from outside.
 
+mod blocks;
 mod claimer;
 mod collector;
 mod conformance;
