@@ -67,7 +67,9 @@
 //!
 //! Every sequence of claims, releases, bindings and clock ticks by few owners over few keys is
 //! compared with a naive model, and so are long random ones. A conformance suite states what a store
-//! promises. The permutations are checked exhaustively on small ranges, against a second
+//! promises. Owners that crash, restart, move and lose answers, collectors and a clock run in every order
+//! of their steps in small worlds, and at random in larger ones; the same search finds what is wrong with
+//! collectors and stores that are broken on purpose. The permutations are checked exhaustively on small ranges, against a second
 //! implementation, and against fixed values that will never change.
 //!
 //! # No-std and features

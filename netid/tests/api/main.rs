@@ -8,6 +8,7 @@ mod heap;
 mod laws;
 mod model;
 mod permutation;
+mod schedules;
 mod world;
 
 /// Runs a future to its end.
