@@ -36,8 +36,7 @@ use crate::claim::{Claim, ClaimState, ClaimStore};
 /// # What a creation owes
 ///
 /// Claims are made before their owner, and count for the [pending grace](Self::with_pending_grace) from
-/// [`Claim::since`]. A creation keeps to four rules, by a clock that agrees with the collector's to within
-/// the absence:
+/// [`Claim::since`]. A creation keeps to four rules, by a clock that agrees with the collector's:
 ///
 /// - It records its owner where the collector will look for it, then binds its claims.
 /// - If it takes longer, it calls [`ClaimStore::renew`], and has the answer before the grace has passed.

@@ -11,7 +11,7 @@ use super::lives::{Habit, List, Plan, Taking, collect, echo, life, mover, names,
 use super::small::{with_life, with_taker};
 
 /// How many schedules, unless the environment says otherwise.
-const SCHEDULES: u64 = if cfg!(debug_assertions) { 1_000 } else { 200_000 };
+const SCHEDULES: u64 = if cfg!(debug_assertions) { 500 } else { 200_000 };
 
 const BATCHES: [&str; 8] = ["a", "b", "ab", "bc", "abc", "cd", "bd", "abcd"];
 

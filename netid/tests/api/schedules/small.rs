@@ -76,8 +76,8 @@ fn an_owner_that_crashes_anywhere() {
 
 #[test]
 fn a_slow_creation_that_renews() {
-    let budget = Budget { ticks: 3 + MORE, crashes: MORE, ..Budget::default() };
-    safe(100_000, || {
+    let budget = Budget { ticks: 2 + 2 * MORE, crashes: MORE, ..Budget::default() };
+    safe(50_000, || {
         with_life(Run::new(budget), "a", "a", Plan { renewals: 1 + MORE, ..Plan::default() })
             .with(|hand| collect(hand, Habit::default()))
     });
@@ -168,7 +168,7 @@ fn two_collectors_side_by_side() {
 
 #[test]
 fn answers_that_get_lost() {
-    let budget = Budget { ticks: 2 + MORE, losses: 1 + MORE, ..Budget::default() };
+    let budget = Budget { ticks: 1 + 2 * MORE, losses: 1 + MORE, ..Budget::default() };
     let habit = Habit { absence: MORE, ..Habit::default() };
     safe(10_000, || {
         with_life(Run::new(budget), "a", "a", Plan { renewals: MORE, ..Plan::default() })
