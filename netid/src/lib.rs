@@ -93,8 +93,9 @@
 //!
 //! - Every sequence of claims, releases, bindings and clock ticks by few owners over few keys is compared
 //!   with a naive model, and so are long random ones, in every store.
-//! - Owners, crashes and the collector are interleaved in every order in small worlds, and at random in
-//!   larger ones, over the real code.
+//! - Owners that crash, restart, move and lose answers, collectors and a clock run in every order of their
+//!   steps in small worlds, and at random in larger ones, over the real code; the same search finds what is
+//!   wrong with collectors and stores that are broken on purpose.
 //! - A process that uses a `RedbStore` is killed at random moments; `EtcdStore` is tested with real
 //!   servers that are killed, paused and cut off while many claim, and the history of what they saw is
 //!   checked.

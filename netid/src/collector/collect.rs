@@ -18,10 +18,9 @@ use crate::claim::{Claim, ClaimState, ClaimStore};
 /// 1. [`look`](Self::look) reads the claims, and *then* lists the owners that exist, so that an owner
 ///    which was made in between is on the list. An owner that is not, and holds nothing too young, is a
 ///    [`Suspect`].
-/// 2. Another look, at least the [interval](Self::with_interval) later, or the
-///    [bound grace](Self::with_bound_grace) if one of its claims is bound, finds the same owner missing and
-///    the very same claims: the suspect is due. Whatever changed in between, a claim bound, renewed,
-///    released or added, begins anew.
+/// 2. Another look, at least the [absence](Self::with_absence) later, finds the same owner missing and the
+///    very same claims: the suspect is due. Whatever changed in between, a claim bound, renewed, released
+///    or added, begins anew.
 /// 3. [`sweep`](Self::sweep) reads what each due owner holds once more, asks whether that owner is alive,
 ///    and releases only what is unchanged and only if the answer is [`Gone`](super::Liveness::Gone).
 ///
@@ -37,8 +36,7 @@ use crate::claim::{Claim, ClaimState, ClaimStore};
 /// # What a creation owes
 ///
 /// Claims are made before their owner, and count for the [pending grace](Self::with_pending_grace) from
-/// [`Claim::since`]. A creation keeps to four rules, by a clock that agrees with the collector's to within
-/// the interval:
+/// [`Claim::since`]. A creation keeps to four rules, by a clock that agrees with the collector's:
 ///
 /// - It records its owner where the collector will look for it, then binds its claims.
 /// - If it takes longer, it calls [`ClaimStore::renew`], and has the answer before the grace has passed.
@@ -49,8 +47,10 @@ use crate::claim::{Claim, ClaimState, ClaimStore};
 ///
 /// # Time
 ///
-/// `now` is the time since the Unix epoch. A claim from the future is young, and a clock that was set back
-/// begins anew what it had seen; both only delay. A clock that was set forward makes everything older.
+/// The clock gives the time since the Unix epoch. A look reads it twice, so that one which takes long makes
+/// nothing older: claims are as old as they were before they were read, and an owner has been missing
+/// since all owners had been listed. A claim from the future is young, and a clock that was set back begins
+/// anew what had been seen; both only delay. A clock that was set forward makes everything older.
 ///
 /// ```
 /// use core::convert::Infallible;
@@ -70,9 +70,9 @@ use crate::claim::{Claim, ClaimState, ClaimStore};
 /// // There is no machine with the uid u2 any more.
 /// let machines = async || Ok::<LiveOwners, Infallible>(["u1"].into_iter().collect());
 /// let mut collector = Collector::new("vm");
-/// let first = collector.look(&store, machines, start + minute * 10).await?;
+/// let first = collector.look(&store, machines, || start + minute * 10).await?;
 /// assert_eq!((first.suspects.len(), first.due().count()), (1, 0));
-/// let second = collector.look(&store, machines, start + minute * 15).await?;
+/// let second = collector.look(&store, machines, || start + minute * 15).await?;
 /// assert_eq!(
 ///     second.to_string(),
 ///     "2 claims of 2 owners: 1 alive, 0 young, 0 suspect, 1 due\n\
@@ -92,20 +92,17 @@ pub struct Collector {
     pub(super) kind: Box<str>,
     pub(super) prefix: Box<str>,
     pending_grace: Duration,
-    bound_grace: Duration,
-    interval: Duration,
+    absence: Duration,
     page: NonZeroUsize,
     /// By the uid of their owner. None of them is empty.
     pub(super) suspects: BTreeMap<Box<str>, Suspect>,
 }
 
 impl Collector {
-    /// The pending grace unless another is given: ten minutes.
-    pub const PENDING_GRACE: Duration = Duration::from_secs(600);
-    /// The bound grace unless another is given: five minutes, for a machine that restarts or moves.
-    pub const BOUND_GRACE: Duration = Duration::from_secs(300);
-    /// The interval unless another is given: one minute.
-    pub const INTERVAL: Duration = Duration::from_secs(60);
+    /// The pending grace unless another is given: five minutes.
+    pub const PENDING_GRACE: Duration = Duration::from_secs(300);
+    /// The absence unless another is given: five minutes, for a machine that restarts or moves.
+    pub const ABSENCE: Duration = Duration::from_secs(300);
 
     const PAGE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
 
@@ -116,8 +113,7 @@ impl Collector {
             kind: kind.into(),
             prefix: Box::default(),
             pending_grace: Self::PENDING_GRACE,
-            bound_grace: Self::BOUND_GRACE,
-            interval: Self::INTERVAL,
+            absence: Self::ABSENCE,
             page: Self::PAGE,
             suspects: BTreeMap::new(),
         }
@@ -137,18 +133,14 @@ impl Collector {
         self
     }
 
-    /// How long an owner with a bound claim must be missing. It existed once and may be between two
-    /// places: a machine that restarts or moves must be back in this time. Not shorter than the interval.
+    /// How long an owner must be missing: the least time between the two looks that do not find it. An owner
+    /// that existed may be between two places; a machine that restarts or moves must be back in this time.
+    ///
+    /// A creation that is late, crashes and starts again is safe if this is not shorter than the pending
+    /// grace, or than the longest that one of its operations is under way.
     #[must_use]
-    pub const fn with_bound_grace(mut self, grace: Duration) -> Self {
-        self.bound_grace = grace;
-        self
-    }
-
-    /// The least time between the two looks that an owner must be missing in.
-    #[must_use]
-    pub const fn with_interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
+    pub const fn with_absence(mut self, absence: Duration) -> Self {
+        self.absence = absence;
         self
     }
 
@@ -161,8 +153,8 @@ impl Collector {
 
     /// Reads all claims, then asks which owners exist, and says who is missing.
     ///
-    /// `now` is read before the call. `live` lists every owner of the collector's kind that exists, or
-    /// fails; it must not list from a view that is older than the call.
+    /// `live` lists every owner of the collector's kind that exists, or fails. It is called when the claims have
+    /// been read, and must not list from a view that is older.
     ///
     /// Holds all claims that it reads in memory until it is done.
     ///
@@ -170,18 +162,21 @@ impl Collector {
     /// When the claims or the owners cannot be read, or an empty list was not said to be
     /// [`none`](LiveOwners::none) while there are claims. Nothing is known then, and no suspect comes nearer
     /// to being due.
-    pub async fn look<S, F, L>(
+    pub async fn look<S, F, L, C>(
         &mut self,
         store: &S,
         live: F,
-        now: Duration,
+        clock: C,
     ) -> Result<LookReport, LookError<S::Error, L>>
     where
         S: ClaimStore,
         F: AsyncFnOnce() -> Result<LiveOwners, L>,
+        C: Fn() -> Duration,
     {
+        let began = clock();
         let held = self.read(store).await.map_err(LookError::Store)?;
         let live = live().await.map_err(LookError::Owners)?;
+        let now = clock();
         let claims = held.values().map(Vec::len).sum();
         if claims > 0 && live.is_doubtful() {
             return Err(LookError::NoOwners { claims });
@@ -193,10 +188,18 @@ impl Collector {
         for (uid, claims) in held {
             if live.contains(&uid) {
                 alive = alive.saturating_add(1);
-            } else if claims.iter().any(|claim| self.is_young(claim, now)) {
+            } else if claims.iter().any(|claim| self.is_young(claim, began)) {
                 young = young.saturating_add(1);
-            } else if let Some(suspect) = self.suspect(earlier.remove(&uid), claims, now) {
-                self.suspects.insert(uid, suspect);
+            } else if let Some(earlier) = earlier.remove(&uid)
+                && earlier.claims == claims
+                && earlier.first_seen <= began
+            {
+                let is_due = began.saturating_sub(earlier.first_seen) >= self.absence;
+                self.suspects.insert(uid, Suspect { is_due, ..earlier });
+            } else if let Some(claim) = claims.first() {
+                let owner = claim.owner.clone();
+                self.suspects
+                    .insert(uid, Suspect { owner, claims, first_seen: now, is_due: false });
             }
         }
         let suspects = self.suspects.values().cloned().collect();
@@ -238,27 +241,5 @@ impl Collector {
             ClaimState::Bound => Duration::ZERO,
         };
         now.checked_sub(claim.since).is_none_or(|age| age < grace)
-    }
-
-    /// The suspect that these claims make, given the one of the look before.
-    fn suspect(
-        &self,
-        earlier: Option<Suspect>,
-        claims: Vec<Claim>,
-        now: Duration,
-    ) -> Option<Suspect> {
-        match earlier {
-            Some(mut same) if same.claims == claims && same.first_seen <= now => {
-                let is_bound = claims.iter().any(|claim| claim.state == ClaimState::Bound);
-                let grace = if is_bound { self.bound_grace } else { Duration::ZERO };
-                let missing = now.saturating_sub(same.first_seen);
-                same.is_due = missing >= self.interval.max(grace);
-                Some(same)
-            }
-            _ => {
-                let owner = claims.first()?.owner.clone();
-                Some(Suspect { owner, claims, first_seen: now, is_due: false })
-            }
-        }
     }
 }

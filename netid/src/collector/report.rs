@@ -20,7 +20,7 @@ pub struct LookReport {
     pub young: usize,
     /// Those that do not exist, in the order of their uids.
     pub suspects: Vec<Suspect>,
-    /// When it was, since the Unix epoch.
+    /// When the owners had been listed, since the Unix epoch.
     pub now: Duration,
 }
 
@@ -65,7 +65,7 @@ pub struct Suspect {
     pub owner: Owner,
     /// What it holds, in the order of the keys.
     pub claims: Vec<Claim>,
-    /// The time of the first of the looks that found just these claims and no owner, since the Unix epoch.
+    /// When the first look was over that found just these claims and no owner, since the Unix epoch.
     pub first_seen: Duration,
     /// Whether it was seen twice, long enough apart.
     pub is_due: bool,

@@ -33,10 +33,10 @@ impl Collector {
     /// let host = Owner::new("host", "rack-7-3", "4c4c4544")?;
     /// store.claim(&host, &[ClaimKey::new("block", &["0001"])?], now).await?;
     ///
-    /// let mut collector = Collector::new("host").with_prefix("block/").with_interval(hour);
+    /// let mut collector = Collector::new("host").with_prefix("block/").with_absence(hour);
     /// for hours in [1, 2] {
     ///     let unseen = async || Ok::<_, Error>(LiveOwners::none());
-    ///     collector.look(&store, unseen, now + hour * hours).await?;
+    ///     collector.look(&store, unseen, || now + hour * hours).await?;
     /// }
     /// // Not to be reached is not gone.
     /// let ask = async |host: Owner| Err(format!("no answer from {}", host.name()));

@@ -1,6 +1,6 @@
 //! What a look finds, what a sweep releases, and what neither touches.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
 use core::num::NonZeroUsize;
 use core::slice::from_ref;
@@ -19,6 +19,15 @@ const START: Duration = Duration::from_secs(1_700_000_000);
 /// So many minutes after the start.
 fn at(minutes: u32) -> Duration {
     START + MINUTE * minutes
+}
+
+fn just_before(minutes: u32) -> Duration {
+    at(minutes).checked_sub(Duration::from_nanos(1)).unwrap()
+}
+
+/// Ten minutes for what is pending, five to be missing.
+fn vms() -> Collector {
+    Collector::new("vm").with_pending_grace(MINUTE * 10)
 }
 
 fn vm(uid: &str) -> Owner {
@@ -48,7 +57,7 @@ fn look<S: ClaimStore>(
     now: Duration,
 ) -> LookReport {
     let live = if live.is_empty() { LiveOwners::none() } else { live.iter().collect() };
-    block_on(collector.look(store, async || Ok::<_, Infallible>(live), now)).unwrap()
+    block_on(collector.look(store, async || Ok::<_, Infallible>(live), || now)).unwrap()
 }
 
 /// Sweeps while these owners exist.
@@ -75,25 +84,35 @@ fn found(report: &LookReport) -> (Vec<&str>, Vec<&str>) {
 
 #[test]
 fn a_pending_claim_is_left_alone_for_its_grace() {
-    let (store, mut collector) = (MemoryStore::new(), Collector::new("vm"));
+    let (store, mut collector) = (MemoryStore::new(), vms());
     claim(&store, &vm("a"), &["name/a"], at(0));
     for minute in [0, 5, 9] {
         let report = look(&mut collector, &store, &[], at(minute));
         assert_eq!((report.young, found(&report)), (1, (vec![], vec![])), "{minute}");
     }
-    let almost = look(&mut collector, &store, &[], at(10) - Duration::from_nanos(1));
+    let almost = look(&mut collector, &store, &[], just_before(10));
     assert_eq!(found(&almost), (vec![], vec![]));
     assert_eq!(found(&look(&mut collector, &store, &[], at(10))), (vec!["a"], vec![]));
-    let early = look(&mut collector, &store, &[], at(11) - Duration::from_nanos(1));
+    let early = look(&mut collector, &store, &[], just_before(15));
     assert_eq!(found(&early), (vec!["a"], vec![]));
-    assert_eq!(found(&look(&mut collector, &store, &[], at(11))), (vec![], vec!["a"]));
-    assert_eq!(sweep(&mut collector, &store, &[], at(11)).len(), 1);
+    assert_eq!(found(&look(&mut collector, &store, &[], at(15))), (vec![], vec!["a"]));
+    assert_eq!(sweep(&mut collector, &store, &[], at(15)).len(), 1);
     assert_eq!(block_on(store.get(&key("name/a"))).unwrap(), None);
 }
 
 #[test]
-fn a_bound_claim_waits_for_an_owner_that_restarts() {
+fn five_minutes_and_five_unless_told() {
     let (store, mut collector) = (MemoryStore::new(), Collector::new("vm"));
+    claim(&store, &vm("a"), &["name/a"], at(0));
+    assert_eq!(look(&mut collector, &store, &[], just_before(5)).young, 1);
+    assert_eq!(found(&look(&mut collector, &store, &[], at(5))), (vec!["a"], vec![]));
+    assert_eq!(found(&look(&mut collector, &store, &[], just_before(10))), (vec!["a"], vec![]));
+    assert_eq!(found(&look(&mut collector, &store, &[], at(10))), (vec![], vec!["a"]));
+}
+
+#[test]
+fn a_bound_claim_waits_for_an_owner_that_restarts() {
+    let (store, mut collector) = (MemoryStore::new(), vms());
     bound(&store, &vm("a"), &["name/a"], at(0));
     for minute in [100, 101, 104] {
         let report = look(&mut collector, &store, &[], at(minute));
@@ -108,24 +127,13 @@ fn a_bound_claim_waits_for_an_owner_that_restarts() {
 }
 
 #[test]
-fn the_interval_is_the_least_for_bound_claims_too() {
-    let store = MemoryStore::new();
-    let mut collector = Collector::new("vm").with_interval(MINUTE * 20);
-    bound(&store, &vm("a"), &["name/a"], at(0));
-    assert_eq!(found(&look(&mut collector, &store, &[], at(0))), (vec!["a"], vec![]));
-    assert_eq!(found(&look(&mut collector, &store, &[], at(19))), (vec!["a"], vec![]));
-    assert_eq!(found(&look(&mut collector, &store, &[], at(20))), (vec![], vec!["a"]));
-}
-
-#[test]
 fn one_look_is_never_enough() {
     let store = MemoryStore::new();
     let zero = Duration::ZERO;
-    let mut collector =
-        Collector::new("vm").with_pending_grace(zero).with_bound_grace(zero).with_interval(zero);
+    let mut collector = vms().with_pending_grace(zero).with_absence(zero);
     claim(&store, &vm("a"), &["name/a"], at(0));
     assert_eq!(found(&look(&mut collector, &store, &[], at(0))), (vec!["a"], vec![]));
-    let mut restarted = Collector::new("vm").with_pending_grace(zero).with_interval(zero);
+    let mut restarted = vms().with_pending_grace(zero).with_absence(zero);
     assert_eq!(found(&look(&mut restarted, &store, &[], at(0))), (vec!["a"], vec![]));
     assert_eq!(found(&look(&mut collector, &store, &[], at(0))), (vec![], vec!["a"]));
 }
@@ -146,7 +154,7 @@ fn whatever_an_owner_does_begins_anew() {
         }),
     ];
     for (sign, change) in signs {
-        let (store, mut collector) = (MemoryStore::new(), Collector::new("vm"));
+        let (store, mut collector) = (MemoryStore::new(), vms());
         let claims = claim(&store, &vm("a"), &["name/a", "name/b"], at(0));
         look(&mut collector, &store, &[], at(10));
         change(&store, &claims);
@@ -155,7 +163,7 @@ fn whatever_an_owner_does_begins_anew() {
         assert_eq!(report.suspects[0].first_seen, at(20), "{sign}");
 
         // The same between the last look and the sweep: nothing is released.
-        let (store, mut collector) = (MemoryStore::new(), Collector::new("vm"));
+        let (store, mut collector) = (MemoryStore::new(), vms());
         let claims = claim(&store, &vm("a"), &["name/a", "name/b"], at(0));
         look(&mut collector, &store, &[], at(10));
         look(&mut collector, &store, &[], at(20));
@@ -170,7 +178,7 @@ fn whatever_an_owner_does_begins_anew() {
 
 #[test]
 fn a_slow_creation_that_renews_is_never_suspect() {
-    let (store, mut collector) = (MemoryStore::new(), Collector::new("vm"));
+    let (store, mut collector) = (MemoryStore::new(), vms());
     let mut claims = claim(&store, &vm("a"), &["name/a", "name/b"], at(0));
     for minute in 1..100 {
         let report = look(&mut collector, &store, &[], at(minute));
@@ -186,11 +194,11 @@ fn a_slow_creation_that_renews_is_never_suspect() {
 
 #[test]
 fn a_creation_that_lost_its_claims_is_told() {
-    let (store, mut collector) = (MemoryStore::new(), Collector::new("vm"));
+    let (store, mut collector) = (MemoryStore::new(), vms());
     let claims = claim(&store, &vm("a"), &["name/a"], at(0));
     look(&mut collector, &store, &[], at(10));
-    look(&mut collector, &store, &[], at(11));
-    sweep(&mut collector, &store, &[], at(11));
+    look(&mut collector, &store, &[], at(15));
+    sweep(&mut collector, &store, &[], at(15));
     for answer in [block_on(store.bind(&claims)), block_on(store.renew(&claims, at(11))).map(drop)]
     {
         assert_eq!(answer, Err(BindError::Lost { key: key("name/a"), holder: None }));
@@ -199,7 +207,7 @@ fn a_creation_that_lost_its_claims_is_told() {
 
 #[test]
 fn an_owner_is_judged_by_all_that_it_holds() {
-    let (store, mut collector) = (MemoryStore::new(), Collector::new("vm"));
+    let (store, mut collector) = (MemoryStore::new(), vms());
     bound(&store, &vm("a"), &["name/a", "name/b"], at(0));
     claim(&store, &vm("a"), &["port/tcp/00001"], at(95));
     for minute in [100, 104] {
@@ -218,7 +226,7 @@ fn an_owner_is_judged_by_all_that_it_holds() {
 
 #[test]
 fn a_name_used_again_does_not_shield_the_first_owner() {
-    let (store, mut collector) = (MemoryStore::new(), Collector::new("vm"));
+    let (store, mut collector) = (MemoryStore::new(), vms());
     let of = |uid| Owner::new("vm", "web", uid).unwrap();
     bound(&store, &of("u1"), &["name/a"], at(0));
     bound(&store, &of("u2"), &["name/b"], at(0));
@@ -251,36 +259,36 @@ fn only_the_kind_and_the_prefix_are_touched() {
 
 #[test]
 fn nothing_is_known_without_a_list_of_owners() {
-    let (store, mut collector) = (MemoryStore::new(), Collector::new("vm"));
+    let (store, mut collector) = (MemoryStore::new(), vms());
     bound(&store, &vm("a"), &["name/a", "name/b"], at(0));
     for minute in [10, 20, 30] {
-        let failed = block_on(collector.look(&store, async || Err("timeout"), at(minute)));
+        let failed = block_on(collector.look(&store, async || Err("timeout"), || at(minute)));
         assert_eq!(failed, Err(LookError::Owners("timeout")));
         let empty = async || Ok::<_, &str>(LiveOwners::default());
-        let empty = block_on(collector.look(&store, empty, at(minute)));
+        let empty = block_on(collector.look(&store, empty, || at(minute)));
         assert_eq!(empty, Err(LookError::NoOwners { claims: 2 }));
         assert!(empty.unwrap_err().to_string().contains("LiveOwners::none()"));
         assert!(sweep(&mut collector, &store, &[], at(minute)).is_empty());
     }
     // What failed was no look, and takes none back either.
     assert_eq!(found(&look(&mut collector, &store, &[], at(40))), (vec!["a"], vec![]));
-    block_on(collector.look(&store, async || Err("timeout"), at(45))).unwrap_err();
+    block_on(collector.look(&store, async || Err("timeout"), || at(45))).unwrap_err();
     assert!(sweep(&mut collector, &store, &[], at(45)).is_empty());
     assert_eq!(found(&look(&mut collector, &store, &[], at(45))), (vec![], vec!["a"]));
 }
 
 #[test]
 fn an_empty_list_is_fine_where_nothing_is_claimed() {
-    let (store, mut collector) = (MemoryStore::new(), Collector::new("vm"));
+    let (store, mut collector) = (MemoryStore::new(), vms());
     bound(&store, &Owner::new("host", "", "h").unwrap(), &["block/1"], at(0));
     let empty = async || Ok::<_, Infallible>(LiveOwners::default());
-    let report = block_on(collector.look(&store, empty, at(0))).unwrap();
+    let report = block_on(collector.look(&store, empty, || at(0))).unwrap();
     assert_eq!(report.to_string(), "0 claims of 0 owners: 0 alive, 0 young, 0 suspect, 0 due");
 }
 
 #[test]
 fn a_clock_that_is_set_back_only_delays() {
-    let (store, mut collector) = (MemoryStore::new(), Collector::new("vm"));
+    let (store, mut collector) = (MemoryStore::new(), vms());
     claim(&store, &vm("a"), &["name/a"], at(100));
     bound(&store, &vm("b"), &["name/b"], at(100));
     // Before they were claimed, as the collector's clock has it.
@@ -294,13 +302,13 @@ fn a_clock_that_is_set_back_only_delays() {
     assert_eq!(back.suspects[0].first_seen, at(150));
     assert_eq!(found(&look(&mut collector, &store, &[], at(155))), (vec![], vec!["a", "b"]));
     // The end of time overflows nothing.
-    let mut late = Collector::new("vm").with_pending_grace(Duration::MAX);
+    let mut late = vms().with_pending_grace(Duration::MAX);
     assert_eq!(look(&mut late, &store, &[], Duration::MAX).young, 1);
 }
 
 #[test]
 fn an_owner_that_is_asked_about_is_spared_unless_it_is_gone() {
-    let (store, mut collector) = (MemoryStore::new(), Collector::new("vm"));
+    let (store, mut collector) = (MemoryStore::new(), vms());
     for uid in ["a", "b", "c"] {
         bound(&store, &vm(uid), &[&format!("name/{uid}")], at(0));
     }
@@ -337,7 +345,7 @@ fn an_owner_that_is_asked_about_is_spared_unless_it_is_gone() {
 
 #[test]
 fn what_somebody_else_released_meanwhile_is_reported() {
-    let (store, mut collector) = (MemoryStore::new(), Collector::new("vm"));
+    let (store, mut collector) = (MemoryStore::new(), vms());
     let claims = bound(&store, &vm("a"), &["name/a", "name/b", "name/c"], at(0));
     look(&mut collector, &store, &[], at(10));
     look(&mut collector, &store, &[], at(15));
@@ -360,7 +368,7 @@ fn pages_of_any_size_find_the_same() {
     for page in [1, 2, 3, 7, 8, 9, 1000] {
         let store = MemoryStore::new();
         let page = NonZeroUsize::new(page).unwrap();
-        let mut collector = Collector::new("vm").with_page(page);
+        let mut collector = vms().with_page(page);
         for at in 0..8_u32 {
             let (uid, text) = (format!("u{}", at % 3), format!("name/{at}"));
             bound(&store, &vm(&uid), &[&text], START);
@@ -373,17 +381,39 @@ fn pages_of_any_size_find_the_same() {
     }
 }
 
+#[test]
+fn a_look_that_takes_long_makes_nothing_older() {
+    let (store, mut collector) = (MemoryStore::new(), vms());
+    claim(&store, &vm("a"), &["name/a"], at(0));
+    bound(&store, &vm("b"), &["name/b"], at(0));
+    let clock = Cell::new(at(9));
+    let mut slow = |minutes| {
+        let list = async || {
+            clock.set(clock.get() + MINUTE * minutes);
+            Ok::<_, Infallible>(LiveOwners::none())
+        };
+        block_on(collector.look(&store, list, || clock.get())).unwrap()
+    };
+    // It was nine minutes old when it was read.
+    let report = slow(20);
+    assert_eq!((report.young, found(&report)), (1, (vec!["b"], vec![])));
+    assert_eq!((report.now, report.suspects[0].first_seen), (at(29), at(29)));
+    assert_eq!(found(&slow(20)), (vec!["a", "b"], vec![]));
+    assert_eq!(found(&slow(5)), (vec!["a"], vec!["b"]));
+    assert_eq!(found(&slow(0)), (vec![], vec!["a", "b"]));
+}
+
 /// What any runtime asks of a task.
 #[test]
 fn looks_and_sweeps_can_be_spawned() {
     async fn collect(store: MemoryStore, live: Vec<String>) -> usize {
-        let mut collector = Collector::new("vm").with_bound_grace(Duration::ZERO);
+        let mut collector = vms().with_absence(MINUTE);
         for minute in [10, 11] {
             let list = async || {
                 tokio::task::yield_now().await;
                 Ok::<LiveOwners, Infallible>(live.iter().collect())
             };
-            collector.look(&store, list, at(minute)).await.unwrap();
+            collector.look(&store, list, || at(minute)).await.unwrap();
         }
         let ask = async |owner: Owner| {
             tokio::task::yield_now().await;

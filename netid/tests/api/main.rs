@@ -14,6 +14,7 @@ mod peering_laws;
 mod peering_model;
 mod peering_world;
 mod permutation;
+mod schedules;
 mod vacancy;
 mod vacancy_keys;
 mod world;
