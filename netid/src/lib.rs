@@ -99,6 +99,8 @@ mod id;
 mod mac;
 mod names;
 mod permutation;
+#[cfg(feature = "redb")]
+mod redb;
 #[cfg(feature = "serde")]
 mod serial;
 mod vm_id;
@@ -117,6 +119,8 @@ pub use names::{
     DeviceName, DeviceNameError, DeviceNameFault, NameScheme, Prefixes, Role, SchemeError, SchemeId,
 };
 pub use permutation::{IdPermutation, RangeError, RangePermutation};
+#[cfg(feature = "redb")]
+pub use redb::{RedbError, RedbStore, RedbWatch};
 pub use vm_id::{VmId, VmIdError};
 pub use vni::{Vni, VniError, VniRange, VniRangeError};
 

@@ -7,6 +7,8 @@ mod heap;
 mod laws;
 mod model;
 mod permutation;
+#[cfg(feature = "redb")]
+mod redb;
 mod world;
 
 /// Runs a future to its end.

@@ -45,6 +45,8 @@ macro_rules! conformance {
 pub(crate) use conformance;
 
 conformance!(memory, async { netid::MemoryStore::new() });
+#[cfg(feature = "redb")]
+conformance!(redb, async { crate::redb::fresh() });
 
 const NOW: Duration = Duration::from_secs(1_700_000_000);
 const SECOND: Duration = Duration::from_secs(1);

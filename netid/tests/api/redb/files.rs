@@ -1,0 +1,1 @@
+//! Which files are opened, and which are refused and left alone.

@@ -1,0 +1,1 @@
+//! Many at the same time: commits that are shared, threads and executors.
