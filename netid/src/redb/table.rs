@@ -187,7 +187,7 @@ impl<'t> Changes<'t> {
 
     /// Changes a claim that is held.
     pub(super) fn update(&mut self, claim: Claim) -> Result<(), RedbError> {
-        self.put(&claim.key.clone(), Slot::Held(claim.clone()))?;
+        self.put(&claim.key, &Slot::Held(claim.clone()))?;
         self.step.push(KeyState::Held(claim));
         Ok(())
     }
@@ -203,7 +203,7 @@ impl<'t> Changes<'t> {
         let key = key.clone();
         let state = if let Some(until) = until {
             self.table.insert(&*records::deadline_key(until, &key), &[][..])?;
-            self.put(&key, Slot::Cooling { until, uid: owner.uid().into() })?;
+            self.put(&key, &Slot::Cooling { until, uid: owner.uid().into() })?;
             KeyState::Cooling { key, until }
         } else {
             self.vacate(&key)?;
@@ -239,9 +239,9 @@ impl<'t> Changes<'t> {
         Ok(self.told)
     }
 
-    fn put(&mut self, key: &ClaimKey, slot: Slot) -> Result<(), RedbError> {
+    fn put(&mut self, key: &ClaimKey, slot: &Slot) -> Result<(), RedbError> {
         self.changed = true;
-        self.table.insert(&*records::slot_key(key.as_str()), &*slot.encode()?)?;
+        self.table.insert(&*records::slot_key(key.as_str()), &*slot.encode())?;
         Ok(())
     }
 
