@@ -59,7 +59,7 @@ pub enum RedbError {
         source: Arc<io::Error>,
     },
     /// The file could not be opened or created for another reason.
-    #[error("{} was not opened", .path.display())]
+    #[error("{} cannot be opened; see the cause", .path.display())]
     Open {
         /// The file.
         path: Box<Path>,

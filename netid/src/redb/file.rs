@@ -146,7 +146,7 @@ fn create(path: &Path) -> Result<Database, RedbError> {
         ErrorKind::NotFound => RedbError::NoFolder { path: path.into() },
         _ => from_io(path, error),
     };
-    let draft = Draft::new(path).map_err(from_io_at(path))?;
+    let draft = Draft::new(path).map_err(failed)?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
@@ -215,12 +215,9 @@ fn from_io(path: &Path, error: io::Error) -> RedbError {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             RedbError::Denied { path, source: Arc::new(error) }
         }
+        ErrorKind::NotADirectory => RedbError::NoFolder { path },
         _ => RedbError::Open { path, source: Arc::new(error) },
     }
-}
-
-fn from_io_at(path: &Path) -> impl Fn(io::Error) -> RedbError {
-    move |error| from_io(path, error)
 }
 
 fn is_kind(error: &(dyn Error + Send + Sync + 'static), kind: ErrorKind) -> bool {

@@ -9,6 +9,8 @@ mod operations;
 mod records;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod writer;
 

@@ -80,7 +80,8 @@ impl RedbStore {
             .map_err(|error| RedbError::Open { path: path.into(), source: Arc::new(error) })
     }
 
-    fn start(file: File) -> Result<Self, std::io::Error> {
+    /// A store on an open file.
+    pub(super) fn start(file: File) -> Result<Self, std::io::Error> {
         let file = Arc::new(file);
         let (requests, receiver) = mpsc::channel();
         let shared = Arc::clone(&file);
