@@ -67,12 +67,13 @@
 //!
 //! Every sequence of claims, releases, bindings and clock ticks by few owners over few keys is
 //! compared with a naive model, and so are long random ones. A conformance suite states what a store
-//! promises. The permutations are checked exhaustively on small ranges, against a second
+//! promises. A program that claims in a file is killed at random, and what it was told is looked for. The permutations are checked exhaustively on small ranges, against a second
 //! implementation, and against fixed values that will never change.
 //!
 //! # No-std and features
 //!
-//! The crate needs `alloc` only. `std` (on by default) adds [`MemoryStore`]; `serde` makes ids, names,
+//! The crate needs `alloc` only. `std` (on by default) adds [`MemoryStore`]; `redb` adds `RedbStore`, which
+//! keeps claims in a file, and needs Rust 1.90 where the rest needs 1.88; `serde` makes ids, names,
 //! keys and claims serialisable, with everything read checked as if it were parsed. There is no
 //! clock and no source of randomness inside: both are arguments.
 

@@ -63,7 +63,7 @@ impl Slot {
         }
     }
 
-    pub(super) fn decode(key: ClaimKey, bytes: &[u8]) -> Result<Self, RedbError> {
+    pub(super) fn decode(key: &ClaimKey, bytes: &[u8]) -> Result<Self, RedbError> {
         let slot = |bytes: &mut Bytes<'_>| {
             let state = match bytes.number()? {
                 Self::PENDING => ClaimState::Pending,
@@ -115,7 +115,7 @@ pub(super) fn deadline(bytes: &[u8]) -> Result<(Duration, ClaimKey), RedbError> 
     Ok((until, ClaimKey::try_from(bytes.0).map_err(RedbError::damaged)?))
 }
 
-fn time_bytes(time: Duration) -> [u8; 12] {
+const fn time_bytes(time: Duration) -> [u8; 12] {
     let mut bytes = [0; 12];
     let (seconds, nanoseconds) = bytes.split_at_mut(8);
     seconds.copy_from_slice(&time.as_secs().to_be_bytes());
@@ -179,7 +179,7 @@ mod tests {
     fn slots() -> Vec<Slot> {
         let mut slots = Vec::new();
         for (kind, name, uid) in [("vm", "web", "u1"), ("\0", "", "\u{fc}"), ("v", "n", "\n/k")] {
-            let long = kind.repeat(Owner::MAX_LEN / kind.len());
+            let long = kind.repeat(Owner::MAX_LEN.div_euclid(kind.len()));
             for owner in [Owner::new(kind, name, uid), Owner::new(&long, &long, &long)] {
                 for time in [Duration::ZERO, Duration::new(1, 999_999_999), Duration::MAX] {
                     let owner = owner.clone().unwrap();
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         for slot in slots() {
-            let read = Slot::decode(key(), &slot.encode()).unwrap();
+            let read = Slot::decode(&key(), &slot.encode()).unwrap();
             assert_eq!(format!("{read:?}"), format!("{slot:?}"));
             if let (Slot::Held(read), Slot::Held(written)) = (read, slot) {
                 assert_eq!(read, written);
@@ -227,7 +227,7 @@ mod tests {
         for slot in slots() {
             let bytes = slot.encode();
             for end in 0..bytes.len() {
-                if let Ok(read) = Slot::decode(key(), &bytes[..end]) {
+                if let Ok(read) = Slot::decode(&key(), &bytes[..end]) {
                     assert_eq!(read.encode(), bytes[..end]);
                 }
             }
@@ -235,7 +235,7 @@ mod tests {
                 for byte in [0, 1, 2, 3, 0x7F, 0x80, 0xFF] {
                     let mut bytes = bytes.clone();
                     bytes[at] = byte;
-                    if let Ok(read) = Slot::decode(key(), &bytes) {
+                    if let Ok(read) = Slot::decode(&key(), &bytes) {
                         assert_eq!(read.encode(), bytes);
                     }
                 }
@@ -244,7 +244,7 @@ mod tests {
         let time = [0_u8; 12];
         let too_long = [&[2][..], &[0; 8], &1_000_000_000_u32.to_be_bytes(), b"u"].concat();
         for bytes in [&b""[..], b"\x03", b"{\"held\":{}}", &[2], &time, &too_long] {
-            assert!(Slot::decode(key(), bytes).is_err(), "{bytes:?}");
+            assert!(Slot::decode(&key(), bytes).is_err(), "{bytes:?}");
         }
         for bytes in [&b"d"[..], b"d123456789012", b"d12345678\x3B\x9A\xCA\0name/a", b"k"] {
             assert!(deadline(bytes).is_err(), "{bytes:?}");
@@ -252,7 +252,7 @@ mod tests {
         let uid = String::from_utf8_lossy(&[0xFF]).into_owned();
         let mut bytes = Slot::Cooling { until: Duration::ZERO, uid: uid.into() }.encode();
         bytes.push(0xFF);
-        assert!(Slot::decode(key(), &bytes).is_err(), "not UTF-8");
+        assert!(Slot::decode(&key(), &bytes).is_err(), "not UTF-8");
     }
 
     #[test]

@@ -69,7 +69,8 @@ impl RedbStore {
 
     /// Opens a file of claims, or makes one that only its owner can read and write.
     ///
-    /// A file that a killed program left is repaired, which reads all of it.
+    /// A file that a killed program left is repaired, which reads all of it. One that is killed while it
+    /// makes the file may leave another beside it, whose name ends in `.new` and which can be removed.
     ///
     /// # Errors
     /// When the file is open already, is not one of claims, has them in a format of another version, or

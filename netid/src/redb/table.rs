@@ -15,7 +15,7 @@ pub(super) const CLAIMS: TableDefinition<'static, &[u8], &[u8]> = TableDefinitio
 pub(super) trait ReadClaims: ReadableTable<&'static [u8], &'static [u8]> {
     fn slot(&self, key: &ClaimKey) -> Result<Option<Slot>, RedbError> {
         let record = self.get(&*records::slot_key(key.as_str()))?;
-        record.map(|record| Slot::decode(key.clone(), record.value())).transpose()
+        record.map(|record| Slot::decode(key, record.value())).transpose()
     }
 
     fn held(&self, key: &ClaimKey) -> Result<Option<Claim>, RedbError> {
@@ -49,7 +49,8 @@ pub(super) trait ReadClaims: ReadableTable<&'static [u8], &'static [u8]> {
                     return Ok(None);
                 }
                 let key = records::key_behind(b"k", key.value())?;
-                Ok(Some((key.clone(), Slot::decode(key, record.value())?)))
+                let slot = Slot::decode(&key, record.value())?;
+                Ok(Some((key, slot)))
             });
             ended = slot.is_err();
             slot.transpose()

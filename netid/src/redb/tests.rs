@@ -227,17 +227,17 @@ fn with_bytes(entries: &[(&[u8], &[u8])]) -> RedbStore {
     RedbStore::start(File::new(database, move || disk.open())).unwrap()
 }
 
-fn damaged<T: core::fmt::Debug>(answer: Result<T, RedbError>) {
+fn damaged<T: core::fmt::Debug>(answer: &Result<T, RedbError>) {
     assert!(matches!(answer, Err(RedbError::Damaged { .. })), "{answer:?}");
 }
 
 #[tokio::test]
 async fn a_damaged_record_is_an_error_of_those_who_need_it() {
     let store = with_bytes(&[(b"kname/a", b"{}"), (b"o\x01aname/a", b"")]);
-    damaged(store.get(&name("a")).await);
-    damaged(store.list("name/", None, NonZeroUsize::MAX).await);
-    damaged(store.claims_of(&owner("a")).await);
-    damaged(store.watch("").await);
+    damaged(&store.get(&name("a")).await);
+    damaged(&store.list("name/", None, NonZeroUsize::MAX).await);
+    damaged(&store.claims_of(&owner("a")).await);
+    damaged(&store.watch("").await);
 
     // One that shares the commit is not affected, and one of a batch fails with all of it.
     let (batch, other) = ([name("b"), name("a")], [name("c")]);
@@ -253,7 +253,7 @@ async fn a_damaged_record_is_an_error_of_those_who_need_it() {
     assert!(matches!(one, Err(ClaimError::Store(RedbError::Damaged { .. }))), "{one:?}");
     let proof = Claim::new(name("a"), a, claims[0].generation, NOW);
     let both = [claims[0].clone(), proof];
-    damaged(store.release(&both, |_| Duration::ZERO, NOW).await);
+    damaged(&store.release(&both, |_| Duration::ZERO, NOW).await);
     assert!(matches!(store.bind(&both).await, Err(BindError::Store(_))));
     let left = store.get(&name("c")).await.unwrap();
     assert_eq!(left.as_ref(), Some(&claims[0]), "neither released nor bound");
@@ -268,13 +268,13 @@ async fn a_damaged_index_is_an_error() {
         &[(b"d\0\0\0\0\0\0\0\x01\0\0\0\0a", b"")],
     ] {
         let store = with_bytes(entries);
-        damaged(store.forget_cooldowns(NOW).await);
+        damaged(&store.forget_cooldowns(NOW).await);
         // It is in nobody else's way.
         assert!(store.claim(&owner("a"), &[name("b")], NOW).await.is_ok());
     }
     for index in [&b"o\x01aname/a"[..], b"o\x01a", b"o\x01aname/", b"o\x01a\xFF"] {
         let store = with_bytes(&[(index, b"")]);
-        damaged(store.claims_of(&owner("a")).await);
+        damaged(&store.claims_of(&owner("a")).await);
         assert_eq!(store.claims_of(&owner("aname/a")).await.unwrap(), []);
     }
 }
