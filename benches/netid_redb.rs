@@ -4,6 +4,7 @@
 //! cargo bench -p benches --bench netid_redb
 //! ```
 
+use core::cell::Cell;
 use core::time::Duration;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -11,12 +12,15 @@ use std::path::PathBuf;
 
 use benches::measure::{Options, Pair, time};
 use benches::report::{self, Report};
+use criterion::{BenchmarkId, Criterion};
 use netid::{ClaimKey, ClaimStore as _, NetId, Owner, RedbStore};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 /// How many claim at the same time.
 const CLAIMERS: u32 = 64;
+/// How many claims each of them makes, one after the other.
+const EACH: u32 = 16;
 /// How many claims there are before anything is measured.
 const PRESENT: u32 = 10_000;
 const NOW: Duration = Duration::from_secs(1_700_000_000);
@@ -54,23 +58,22 @@ impl Drop for Folder {
 struct Claims {
     store: RedbStore,
     runtime: Runtime,
-    next: u32,
+    next: Cell<u32>,
 }
 
 impl Claims {
     fn new(folder: &Folder) -> Self {
         let runtime = Builder::new_current_thread().build().expect("a runtime");
         let store = RedbStore::open(folder.0.join("claims.redb")).expect("a new file");
-        let mut claims = Self { store, runtime, next: 0 };
-        while claims.next < PRESENT {
-            claims.together(1000);
+        let claims = Self { store, runtime, next: Cell::new(0) };
+        while claims.next.get() < PRESENT {
+            claims.together(1000, 1);
         }
         claims
     }
 
-    fn pick(&mut self) -> (Owner, ClaimKey) {
-        let number = self.next;
-        self.next += 1;
+    fn pick(&self) -> (Owner, ClaimKey) {
+        let number = self.next.replace(self.next.get() + 1);
         // Ids that look random, as those of a host do.
         let id = NetId::new(number.wrapping_mul(0x9E37_79B1));
         let owner =
@@ -78,24 +81,29 @@ impl Claims {
         (owner.expect("an owner"), ClaimKey::id(id))
     }
 
-    fn one(&mut self) {
+    fn one(&self) {
         let (owner, key) = self.pick();
         let claims = self.runtime.block_on(self.store.claim(&owner, &[key], NOW));
         assert_eq!(claims.expect("a claim").len(), 1);
     }
 
-    /// So many tasks, one claim each, all at once.
-    fn together(&mut self, count: u32) {
-        let picked: Vec<_> = (0..count).map(|_| self.pick()).collect();
-        let store = &self.store;
+    /// So many tasks that each make some claims, one after the other.
+    fn together(&self, claimers: u32, each: u32) {
+        let picked = (0..claimers).map(|_| (0..each).map(|_| self.pick()).collect());
+        let picked: Vec<Vec<_>> = picked.collect();
         self.runtime.block_on(async {
             let mut tasks = JoinSet::new();
-            for (owner, key) in picked {
-                let store = store.clone();
-                tasks.spawn(async move { store.claim(&owner, &[key], NOW).await });
+            for batch in picked {
+                let store = self.store.clone();
+                tasks.spawn(async move {
+                    for (owner, key) in batch {
+                        let claims = store.claim(&owner, &[key], NOW).await;
+                        assert_eq!(claims.expect("a claim").len(), 1);
+                    }
+                });
             }
-            while let Some(claims) = tasks.join_next().await {
-                assert_eq!(claims.expect("no panic").expect("a claim").len(), 1);
+            while let Some(claimer) = tasks.join_next().await {
+                claimer.expect("no panic");
             }
         });
     }
@@ -126,27 +134,41 @@ impl Log {
     }
 }
 
+/// Each measured in alternation with what it is compared with, on the same disk.
 fn bars(report: &mut Report, options: &Options) {
     let folder = Folder::new();
-    let mut claims = Claims::new(&folder);
+    let claims = Claims::new(&folder);
     let (mut growing, mut ready) = (Log::new(&folder, 0), Log::new(&folder, 4 << 20));
 
-    let rounds = options.samples(2000, 300);
-    let (mut beside_growing, mut beside_ready) = (Pair::default(), Pair::default());
-    for round in 0..rounds {
-        beside_growing.take(round, || time(|| claims.one()), || time(|| growing.append()));
-        beside_ready.take(round, || time(|| claims.one()), || time(|| ready.append()));
+    let (mut append, mut write) = (Pair::default(), Pair::default());
+    for round in 0..options.samples(2000, 300) {
+        append.take(round, || time(|| claims.one()), || time(|| growing.append()));
+        write.take(round, || time(|| claims.one()), || time(|| ready.append()));
     }
-    report.at_most("durable claim / append and fdatasync", &beside_growing, 2.2);
-    report.told("durable claim / write into a file of full length and fdatasync", &beside_ready);
+    report.at_most("durable claim / append and fdatasync", &append, 2.2);
+    report.told("durable claim / write where the file is long enough and fdatasync", &write);
 
     let mut shared = Pair::default();
-    for round in 0..options.samples(400, 60) {
-        let alone = time(|| claims.one());
-        let each = time(|| claims.together(CLAIMERS)) / CLAIMERS;
-        shared.take(round, || each, || alone);
+    for round in 0..options.samples(60, 15) {
+        shared.take(
+            round,
+            || time(|| claims.together(CLAIMERS, EACH)) / (CLAIMERS * EACH),
+            || time(|| claims.one()),
+        );
     }
-    report.faster("one claimer / each of 64 claimers", &shared, 8.0);
+    report.faster(format!("one claimer / each of {CLAIMERS}"), &shared, 8.0);
 }
 
-fn compare(_: &mut criterion::Criterion) {}
+/// The same under criterion, to compare commits with.
+fn compare(criterion: &mut Criterion) {
+    let folder = Folder::new();
+    let claims = Claims::new(&folder);
+    let mut log = Log::new(&folder, 0);
+    let mut group = criterion.benchmark_group("claims");
+    group.bench_function("one", |bencher| bencher.iter(|| claims.one()));
+    group.bench_function(BenchmarkId::new("together", CLAIMERS), |bencher| {
+        bencher.iter(|| claims.together(CLAIMERS, EACH));
+    });
+    group.bench_function("append", |bencher| bencher.iter(|| log.append()));
+    group.finish();
+}

@@ -5,7 +5,7 @@
 //! | `k`, the text of a key | who holds it, or until when it rests |
 //! | `o`, the length of a uid, the uid, the text of a key | nothing: the owner holds the key |
 //! | `d`, a deadline (12 bytes), the text of a key | nothing: the key rests until then |
-//! | `g` | the generation of the last batch (8 bytes) |
+//! | `g` | a generation that no batch is above (8 bytes) |
 //!
 //! And the values at keys, where a time is seconds (8 bytes) and nanoseconds (4 bytes):
 //!
@@ -24,8 +24,8 @@ use core::time::Duration;
 use super::error::RedbError;
 use crate::claim::{Claim, ClaimKey, ClaimState, Generation, Owner};
 
-/// Where the generation of the last batch stands.
-pub(super) const GENERATION: &[u8] = b"g";
+/// Where the generation stands that no batch is above.
+pub(super) const CEILING: &[u8] = b"g";
 /// What the keys of all deadlines start with.
 pub(super) const DEADLINES: &[u8] = b"d";
 

@@ -131,9 +131,9 @@ pub(super) trait ReadClaims: ReadableTable<&'static [u8], &'static [u8]> {
         Ok(passed)
     }
 
-    /// The generation of the last batch.
-    fn generation(&self) -> Result<u64, RedbError> {
-        let Some(bytes) = self.get(records::GENERATION)? else { return Ok(0) };
+    /// The generation that no batch is above.
+    fn ceiling(&self) -> Result<u64, RedbError> {
+        let Some(bytes) = self.get(records::CEILING)? else { return Ok(0) };
         let bytes = bytes.value().try_into();
         bytes.map(u64::from_be_bytes).map_err(|_length| RedbError::damaged("the last generation"))
     }
@@ -145,24 +145,43 @@ fn damaged_index(key: &ClaimKey) -> RedbError {
     RedbError::damaged(format_args!("an index names {key}, whose record says otherwise"))
 }
 
+/// The counter of generations. What it has given is below the ceiling in the file, which is raised many steps at once:
+/// it would be a page more in every commit otherwise. The steps that are left when the file is closed are skipped.
+#[derive(Clone, Copy)]
+pub(super) struct Generations {
+    last: u64,
+    ceiling: u64,
+}
+
+impl Generations {
+    const STEPS: u64 = 4096;
+}
+
 /// The table while it is changed, and what is to be told once that is durable.
 ///
 /// Its methods change records and indexes together. They check nothing: whoever calls them has.
 pub(super) struct Changes<'t> {
     table: Table<'t, &'static [u8], &'static [u8]>,
-    /// The generation of the last batch; the file may have an earlier one until [`finish`](Self::finish).
-    last: u64,
-    saved: u64,
+    generations: Generations,
     changed: bool,
     step: Vec<KeyState>,
     told: Vec<Vec<KeyState>>,
 }
 
 impl<'t> Changes<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, RedbError> {
+    /// The table, and the counter as the last commit left it, unless that is only known from the file.
+    pub(super) fn open(
+        transaction: &'t WriteTransaction,
+        generations: Option<Generations>,
+    ) -> Result<Self, RedbError> {
         let table = transaction.open_table(CLAIMS)?;
-        let last = table.generation()?;
-        Ok(Self { table, last, saved: last, changed: false, step: Vec::new(), told: Vec::new() })
+        let generations = if let Some(generations) = generations {
+            generations
+        } else {
+            let ceiling = table.ceiling()?;
+            Generations { last: ceiling, ceiling }
+        };
+        Ok(Self { table, generations, changed: false, step: Vec::new(), told: Vec::new() })
     }
 
     /// What can be asked.
@@ -172,7 +191,7 @@ impl<'t> Changes<'t> {
 
     /// The generation of the next batch.
     pub(super) fn next_generation(&self) -> Result<Generation, RedbError> {
-        let next = self.last.checked_add(1).map(Generation::new);
+        let next = self.generations.last.checked_add(1).map(Generation::new);
         next.ok_or_else(|| RedbError::damaged("no generation is left"))
     }
 
@@ -181,7 +200,7 @@ impl<'t> Changes<'t> {
         if let Some(until) = rest {
             self.table.remove(&*records::deadline_key(until, &claim.key))?;
         }
-        self.last = claim.generation.number();
+        self.generations.last = claim.generation.number();
         self.table.insert(&*records::owner_key(claim.owner.uid(), &claim.key), &[][..])?;
         self.update(claim)
     }
@@ -232,12 +251,14 @@ impl<'t> Changes<'t> {
         self.changed
     }
 
-    /// Ends the changes, and gives what is to be told of each step.
-    pub(super) fn finish(mut self) -> Result<Vec<Vec<KeyState>>, RedbError> {
-        if self.last != self.saved {
-            self.table.insert(records::GENERATION, &self.last.to_be_bytes()[..])?;
+    /// Ends the changes, and gives what is to be told of each step, and the counter for the next ones.
+    pub(super) fn finish(mut self) -> Result<(Vec<Vec<KeyState>>, Generations), RedbError> {
+        let Generations { last, ceiling } = &mut self.generations;
+        if last > ceiling {
+            *ceiling = last.saturating_add(Generations::STEPS);
+            self.table.insert(records::CEILING, &ceiling.to_be_bytes()[..])?;
         }
-        Ok(self.told)
+        Ok((self.told, self.generations))
     }
 
     fn put(&mut self, key: &ClaimKey, slot: &Slot) -> Result<(), RedbError> {

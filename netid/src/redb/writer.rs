@@ -4,14 +4,16 @@ use alloc::vec::Vec;
 use core::iter;
 use core::time::Duration;
 use std::sync::mpsc::Receiver;
+use std::thread;
 
+use redb::WriteTransaction;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{Failure, RedbError};
 use super::file::File;
 use super::operations::{Forget, Operation};
-use super::table::{Changes, ReadClaims as _};
-use crate::claim::{Subscribers, WatchEvent};
+use super::table::{Changes, Generations, ReadClaims as _};
+use crate::claim::{KeyState, Subscribers, WatchEvent};
 
 /// The most requests in one commit.
 const GROUP: usize = 1024;
@@ -75,7 +77,7 @@ where
             Err(error @ RedbError::Damaged { .. }) => (Err(Failure::NotDone(error)), Ok(())),
             Err(error) => (Err(Failure::NotDone(error.clone())), Err(error)),
         };
-        (Box::new(Applied { result, answer }), fate)
+        (Box::new(Answered { result, answer }), fate)
     }
 
     fn fail(self: Box<Self>, failure: Failure) {
@@ -83,12 +85,12 @@ where
     }
 }
 
-struct Applied<T> {
+struct Answered<T> {
     result: Result<T, Failure>,
     answer: Answer<T>,
 }
 
-impl<T> Done for Applied<T> {
+impl<T> Done for Answered<T> {
     fn answer(self: Box<Self>, committed: Result<(), Failure>) {
         let _gone = self.answer.send(committed.and(self.result));
     }
@@ -96,7 +98,7 @@ impl<T> Done for Applied<T> {
 
 /// Serves requests until nobody can send any more.
 pub(super) fn run(file: &Arc<File>, requests: &Receiver<Request>) {
-    let mut subscribers = Subscribers::default();
+    let mut writer = Writer::default();
     while let Ok(first) = requests.recv() {
         let mut changes = Vec::new();
         let mut watches = Vec::new();
@@ -106,62 +108,94 @@ pub(super) fn run(file: &Arc<File>, requests: &Receiver<Request>) {
                 Request::Watch { prefix, answer } => watches.push((prefix, answer)),
             }
         }
+        let many = changes.len() > 1;
         if !changes.is_empty() {
-            commit(file, &mut subscribers, changes);
+            writer.commit(file, changes);
         }
         // Whoever begins to watch sees the changes of this group in the snapshot, and all later ones as such.
         for (prefix, answer) in watches {
             let snapshot = file.read(|claims| claims.snapshot(&prefix));
-            let events = snapshot.map(|snapshot| subscribers.add(&prefix, snapshot));
+            let events = snapshot.map(|snapshot| writer.subscribers.add(&prefix, snapshot));
             let _gone = answer.send(events.map_err(Failure::NotDone));
+        }
+        if many {
+            // Those who have their answers may ask again; together they need one commit, and two if the first is served
+            // alone.
+            thread::yield_now();
         }
     }
 }
 
-/// Makes changes in one transaction, in their order, and answers them.
-fn commit(file: &File, subscribers: &mut Subscribers, changes: Vec<Box<dyn Pending>>) {
-    let clock = changes.iter().filter_map(|change| change.clock()).max();
-    let mut changes = changes.into_iter();
-    let mut done = Vec::with_capacity(changes.len());
-    let committed = file.write(|transaction| {
-        let mut table = Changes::open(transaction)?;
-        for change in changes.by_ref() {
-            let (answered, fate) = change.apply(&mut table);
-            done.push(answered);
-            fate?;
-            table.end_step();
+/// What is known between commits.
+#[derive(Default)]
+struct Writer {
+    subscribers: Subscribers,
+    /// None before the first commit, and after one that failed.
+    generations: Option<Generations>,
+}
+
+impl Writer {
+    /// Makes changes in one transaction, in their order, and answers them.
+    fn commit(&mut self, file: &File, changes: Vec<Box<dyn Pending>>) {
+        let mut changes = changes.into_iter();
+        let mut done = Vec::with_capacity(changes.len());
+        let generations = self.generations;
+        let committed =
+            file.write(|transaction| apply(transaction, generations, &mut changes, &mut done));
+        let committed = match committed {
+            Ok(Some((told, generations))) => {
+                self.generations = Some(generations);
+                for changes in &told {
+                    self.subscribers.tell(changes);
+                }
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(failure) => {
+                // What the file holds may be more than was told; those who watch begin anew.
+                *self = Self::default();
+                Err(failure)
+            }
+        };
+        for answered in done {
+            answered.answer(committed.clone());
         }
-        if !table.is_changed() {
-            return Ok(None);
-        }
-        if let Some(now) = clock {
-            match (Forget { now, limit: FORGOTTEN }).apply(&mut table) {
-                // Somebody who asks for it will be told of the damage.
-                Ok(_) | Err(RedbError::Damaged { .. }) => {}
-                Err(error) => return Err(error),
+        if let Err(failure) = committed {
+            for change in changes {
+                change.fail(failure.clone());
             }
         }
-        table.finish().map(Some)
-    });
-    let committed = match committed {
-        Ok(told) => {
-            for changes in told.iter().flatten() {
-                subscribers.tell(changes);
-            }
-            Ok(())
-        }
-        Err(failure) => {
-            // What the file holds may be more than was told; those who watch begin anew.
-            *subscribers = Subscribers::default();
-            Err(failure)
-        }
-    };
-    for answered in done {
-        answered.answer(committed.clone());
     }
-    if let Err(failure) = committed {
-        for change in changes {
-            change.fail(failure.clone());
+}
+
+/// What is told when a transaction is durable, and the counter then.
+type Applied = (Vec<Vec<KeyState>>, Generations);
+
+/// Makes changes as part of a transaction, until one of them breaks it. No answer: nothing was changed.
+fn apply(
+    transaction: &WriteTransaction,
+    generations: Option<Generations>,
+    changes: &mut impl Iterator<Item = Box<dyn Pending>>,
+    done: &mut Vec<Box<dyn Done>>,
+) -> Result<Option<Applied>, RedbError> {
+    let mut table = Changes::open(transaction, generations)?;
+    let mut clock = None;
+    for change in changes {
+        clock = clock.max(change.clock());
+        let (answered, fate) = change.apply(&mut table);
+        done.push(answered);
+        fate?;
+        table.end_step();
+    }
+    if !table.is_changed() {
+        return Ok(None);
+    }
+    if let Some(now) = clock {
+        match (Forget { now, limit: FORGOTTEN }).apply(&mut table) {
+            // Somebody who asks for it will be told of the damage.
+            Ok(_) | Err(RedbError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
+    table.finish().map(Some)
 }
