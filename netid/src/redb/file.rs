@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::process;
 use std::sync::{PoisonError, RwLock};
 
@@ -37,7 +37,8 @@ impl File {
     /// Opens a file of claims, or makes an empty one.
     pub(super) fn open(path: &Path) -> Result<Self, RedbError> {
         let first = open_or_create(path)?;
-        let path: Box<Path> = path.into();
+        // The same file wherever the program is when it is opened again.
+        let path = path::absolute(path).map_err(|error| from_io(path, error))?;
         Ok(Self::new(first, move || open_existing(&path)))
     }
 

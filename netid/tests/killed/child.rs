@@ -17,7 +17,8 @@ use rand::{Rng as _, SeedableRng as _};
 use crate::history::{self, Keys};
 
 const THREADS: usize = 4;
-const KEYS: u32 = 200;
+/// Few enough to be refused now and then.
+const KEYS: u32 = 80;
 
 /// Claims and releases until it is killed.
 pub(crate) fn run(file: &Path, now: u64) -> ! {

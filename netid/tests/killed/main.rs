@@ -47,7 +47,7 @@ fn main() {
 }
 
 fn kill(kills: u64) -> Result<(), Failed> {
-    let mut told = 0;
+    let mut told = 0_u64;
     for first in (0..kills).step_by(usize::try_from(KILLS_PER_FILE).unwrap()) {
         let folder = Folder::new();
         let file = folder.0.join("claims.redb");
@@ -56,7 +56,8 @@ fn kill(kills: u64) -> Result<(), Failed> {
             let mut rng = StdRng::seed_from_u64(round);
             let now = round + 1;
             let report = live_and_die(&file, now, &mut rng);
-            told += report.lines().count();
+            let acknowledged = |line: &&str| line.starts_with(['b', 'c', 'r']);
+            told += report.lines().filter(acknowledged).count() as u64;
             let after = look(&file, &report, now)
                 .and_then(|after| history::check(&state, &report, after, now))
                 .map_err(|fault| format!("round {round}: {fault}\n{report}"))?;
@@ -64,7 +65,7 @@ fn kill(kills: u64) -> Result<(), Failed> {
         }
     }
     // A round in which nothing happens would prove nothing.
-    if told as u64 > kills * 10 { Ok(()) } else { Err(format!("only {told} reports").into()) }
+    if told > kills / 2 { Ok(()) } else { Err(format!("only {told} answers").into()) }
 }
 
 /// Lets the program run for a while, kills it, and gives what it has said.
