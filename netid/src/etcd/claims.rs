@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use super::connection::Connection;
 use super::error::{EtcdError, lost};
+use super::fence::Operations;
 use super::layout::{Held, Layout, Slot, end_of, write_claim, write_cooling};
 use super::options::EtcdOptions;
 use super::proto::{RangeRequest, RangeResponse, ResponseOp, TxnRequest, TxnResponse};
@@ -25,9 +26,10 @@ use crate::claim::{
 ///
 /// An endpoint that does not answer within [`with_attempt`](EtcdOptions::with_attempt) is left for the next one, and
 /// the operation is repeated until [`with_deadline`](EtcdOptions::with_deadline). Repeating is safe: the transaction
-/// itself asks whether the owner has what it wants. [`ClaimError::Unknown`] means that the time was up and one of the
-/// attempts may have been carried out, now or within the seconds that etcd still works on it: claim the same for the
-/// same owner, or read back what it holds. A release that was repeated may say
+/// itself asks whether the owner has what it wants, and an answer is final: no earlier attempt that a cut network held
+/// back is carried out after it. [`ClaimError::Unknown`] means that the time was up and one of the attempts may have
+/// been carried out, now or within the seconds that etcd or the network still works on it: claim the same for the same
+/// owner, or read back what it holds. A release that was repeated may say
 /// [`NotHeld`](ReleaseOutcome::NotHeld) of what its first attempt released.
 ///
 /// # Runtime
@@ -53,11 +55,12 @@ use crate::claim::{
 pub struct EtcdStore {
     pub(super) connection: Arc<Connection>,
     pub(super) layout: Arc<Layout>,
+    operations: Arc<Operations>,
 }
 
 impl EtcdStore {
     /// The most different keys a batch can have: a transaction of etcd takes 128 operations, unless it is told
-    /// otherwise, and a key needs up to three.
+    /// otherwise, and a key needs up to three. Two are left for what keeps attempts from coming late.
     pub const MAX_BATCH: usize = 42;
     /// How many keys are read at once.
     pub(super) const PAGE: usize = 1000;
@@ -76,7 +79,7 @@ impl EtcdStore {
     pub async fn connect(options: &EtcdOptions) -> Result<Self, EtcdError> {
         let connection = Arc::new(Connection::new(options)?);
         let layout = Arc::new(Layout::new(&options.root));
-        let store = Self { connection, layout };
+        let store = Self { connection, layout, operations: Arc::new(Operations::new()) };
         let key = store.layout.format();
         let txn = TxnRequest {
             compare: [txn::is_absent(key.clone(), Vec::new())].into(),
@@ -96,6 +99,12 @@ impl EtcdStore {
 
     pub(super) async fn txn(&self, txn: TxnRequest) -> Result<TxnResponse, EtcdError> {
         self.connection.call(TXN, txn).await
+    }
+
+    /// Sends a transaction that claims. Once there is an answer, it is what happened: no attempt is carried out late.
+    async fn claiming(&self, txn: TxnRequest) -> Result<TxnResponse, EtcdError> {
+        let fenced = self.operations.fenced(&self.layout, txn);
+        self.connection.attempt(TXN, fenced).await
     }
 
     pub(super) async fn range(&self, range: RangeRequest) -> Result<RangeResponse, EtcdError> {
@@ -160,7 +169,7 @@ impl EtcdStore {
         for _ in 0..Self::ROUNDS {
             let mut txn = self.claim_txn(owner, keys, slots.as_deref(), now);
             txn.failure = keys.iter().map(|key| txn::read(self.slot_range(key))).collect();
-            let answer = self.txn(txn).await?;
+            let mut answer = self.claiming(txn).await?;
             if answer.succeeded {
                 let generation = Generation::new(txn::revision(&answer)?.unsigned_abs());
                 let mut slots = slots.unwrap_or_default().into_iter();
@@ -170,6 +179,7 @@ impl EtcdStore {
                 });
                 return Ok(claims.collect());
             }
+            answer.responses.truncate(keys.len());
             let found = self.slots(keys.len(), &answer.responses)?;
             for (key, slot) in keys.iter().zip(&found) {
                 if let Some(obstacle) = obstacle(slot, owner, now) {
@@ -328,12 +338,12 @@ impl ClaimStore for EtcdStore {
             let mut txn = self.claim_txn(owner, &[key], slots, now);
             txn.compare.push(txn::is_absent(own.key.clone(), own.range_end.clone()));
             txn.failure = [txn::read(own.clone()), txn::read(self.slot_range(key))].into();
-            let answer = self.txn(txn).await?;
+            let answer = self.claiming(txn).await?;
             if answer.succeeded {
                 let generation = Generation::new(txn::revision(&answer)?.unsigned_abs());
                 return Ok(Claim::new(key.clone(), owner.clone(), generation, now));
             }
-            let [of_owner, of_key] = &*answer.responses else {
+            let [of_owner, of_key, ..] = &*answer.responses else {
                 return Err(EtcdError::Protocol { what: "two ranges" }.into());
             };
             if let Some(kv) = txn::found(of_owner)?.first() {

@@ -15,10 +15,9 @@ use super::proto::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
     LeaseRevokeRequest, LeaseRevokeResponse, PutRequest, PutResponse,
 };
-use super::txn::{self, RANGE};
+use super::txn::{self, GRANT, RANGE};
 use crate::claim::Owner;
 
-const GRANT: &str = "/etcdserverpb.Lease/LeaseGrant";
 const REVOKE: &str = "/etcdserverpb.Lease/LeaseRevoke";
 const KEEP_ALIVE: &str = "/etcdserverpb.Lease/LeaseKeepAlive";
 const PUT: &str = "/etcdserverpb.KV/Put";

@@ -11,6 +11,7 @@ mod world;
 mod cluster;
 mod edge;
 mod history;
+mod late;
 mod presence;
 mod random;
 mod security;
@@ -75,6 +76,7 @@ fn main() {
             does_not_claim_twice_for_an_owner, forgets_only_what_has_passed,
             needs_one_transaction_for_a_claim;
         watch: goes_on_after_a_lost_connection, begins_anew_after_a_compaction;
+        late: what_was_released_stays_released, what_was_refused_stays_refused;
         presence: lasts_as_long_as_it_is_kept, ends_when_it_is_withdrawn, ends_with_its_host;
         security: authenticates, refuses_a_wrong_password, respects_permissions;
         history: impossible_histories_are_found;
