@@ -58,23 +58,61 @@
 //! # }
 //! ```
 //!
-//! # Drawing ids
+//! # Stores
 //!
-//! [`NetId::random`] takes any source of randomness; the claim on the id catches a collision.
-//! [`IdPermutation`] turns a counter into ids that look random and cannot collide at all, and back.
+//! | Store | Feature | Lasts | For |
+//! |---|---|---|---|
+//! | [`MemoryStore`] | `std` | as long as the process | tests, and what is rebuilt at the start |
+//! | `RedbStore` | `redb` | as long as the disk | one host |
+//! | `EtcdStore` | `etcd` | as long as a majority of the servers | many hosts |
+//!
+//! One conformance suite holds for all of them; implement [`ClaimStore`] on any database with
+//! transactions. [`WatchClaims`] is for those that tell what changes.
+//!
+//! # Which number
+//!
+//! - [`NetId::random`] takes any source of randomness; the claim on the id catches a collision.
+//! - [`IdPermutation`] and [`RangePermutation`] turn a counter into numbers that look random and cannot
+//!   collide at all, and back.
+//! - [`Claimer`] claims any vacant number of a [`KeyRange`], such as a VNI, in hardly more than one
+//!   transaction however full the range is.
+//! - [`claim_any`] and [`claim_with`] try what a closure proposes, such as a pool of one's own.
+//! - [`Blocks`] leases 256 ids in one transaction of a shared store and hands them out by itself.
+//!
+//! # What is left behind
+//!
+//! Claims are made before their owner is, and outlive a crash in between. [`Collector`] finds claims
+//! without an owner, reports them, and releases what is proven to be nobody's.
+//!
+//! # Peering
+//!
+//! [`Peerings`] works out which networks may reach each other: those that name each other, by uid, with
+//! prefixes that do not overlap, and through the filters of both.
 //!
 //! # Testing and verification
 //!
-//! Every sequence of claims, releases, bindings and clock ticks by few owners over few keys is
-//! compared with a naive model, and so are long random ones. A conformance suite states what a store
-//! promises. The permutations are checked exhaustively on small ranges, against a second
-//! implementation, and against fixed values that will never change.
+//! - Every sequence of claims, releases, bindings and clock ticks by few owners over few keys is compared
+//!   with a naive model, and so are long random ones, in every store.
+//! - Owners that crash, restart, move and lose answers, collectors and a clock run in every order of their
+//!   steps in small worlds, and at random in larger ones, over the real code; the same search finds what is
+//!   wrong with collectors and stores that are broken on purpose.
+//! - A process that uses a `RedbStore` is killed at random moments; `EtcdStore` is tested with real
+//!   servers that are killed, paused and cut off while many claim, and the history of what they saw is
+//!   checked.
+//! - The permutations are checked exhaustively on small ranges, against a second implementation, and
+//!   against fixed values that will never change.
 //!
 //! # No-std and features
 //!
-//! The crate needs `alloc` only. `std` (on by default) adds [`MemoryStore`]; `serde` makes ids, names,
-//! keys and claims serialisable, with everything read checked as if it were parsed. There is no
-//! clock and no source of randomness inside: both are arguments.
+//! Without features the crate needs `alloc` only. There is no clock and no source of randomness inside:
+//! both are arguments.
+//!
+//! - `std` (default): [`MemoryStore`], [`Claimer`], [`Blocks`].
+//! - `serde`: ids, names, keys, claims and networks as plain data, checked when read.
+//! - `redb`: `RedbStore`. Needs Rust 1.89.
+//! - `etcd`: `EtcdStore`, which needs a tokio runtime; `etcd-tls` adds TLS with the `rustls`
+//!   configuration of your choice.
+//! - `tracing`: `TracedStore`, which reports every operation of a store.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -93,7 +131,10 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "std")]
+mod blocks;
 mod claim;
+mod collector;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod hex;
@@ -108,6 +149,8 @@ mod vacancy;
 mod vm_id;
 mod vni;
 
+#[cfg(feature = "std")]
+pub use blocks::{BlockSpace, BlockSpaceError, Blocks, BlocksError};
 pub use claim::{
     AttemptsError, BindError, Claim, ClaimError, ClaimKey, ClaimState, ClaimStore, ClaimWatch,
     Generation, KeyError, KeyFault, KeyState, Obstacle, Owner, OwnerError, OwnerField, Protocol,
@@ -115,6 +158,9 @@ pub use claim::{
 };
 #[cfg(feature = "std")]
 pub use claim::{MemoryStore, MemoryWatch};
+pub use collector::{
+    Collector, LiveOwners, Liveness, LookError, LookReport, Suspect, SweepOutcome, Swept,
+};
 #[cfg(feature = "etcd")]
 pub use etcd::{EtcdError, EtcdOptions, EtcdStore, EtcdWatch, Presence};
 pub use id::{NetId, NetIdError};

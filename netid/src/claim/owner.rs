@@ -55,7 +55,12 @@ impl Owner {
                 return Err(OwnerError::TooLong { part, text });
             }
         }
-        Ok(Self(Arc::new(Parts { uid: uid.into(), kind: kind.into(), name: name.into() })))
+        Ok(Self::from_checked(kind, name, uid))
+    }
+
+    /// An owner of parts that are known to obey the rules.
+    pub(crate) fn from_checked(kind: &str, name: &str, uid: &str) -> Self {
+        Self(Arc::new(Parts { uid: uid.into(), kind: kind.into(), name: name.into() }))
     }
 
     /// What it is, such as `vm`.

@@ -2,7 +2,7 @@ use alloc::boxed::Box;
 
 use thiserror::Error;
 
-use crate::claim::{BindError, ClaimError, ClaimKey};
+use crate::claim::{BindError, ClaimError};
 
 /// What can go wrong with an [`EtcdStore`](crate::EtcdStore).
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -107,9 +107,4 @@ impl From<EtcdError> for BindError<EtcdError> {
     fn from(error: EtcdError) -> Self {
         Self::Store(error)
     }
-}
-
-/// A claim that cannot be bound.
-pub(super) fn lost(key: &ClaimKey, holder: Option<crate::claim::Claim>) -> BindError<EtcdError> {
-    BindError::Lost { key: key.clone(), holder }
 }

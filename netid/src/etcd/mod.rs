@@ -2,7 +2,7 @@
 //!
 //! etcd's v3 API is spoken directly, in messages written by hand, so that building needs no `protoc`.
 
-mod claims;
+mod claiming;
 mod connection;
 mod error;
 mod fence;
@@ -10,13 +10,17 @@ mod layout;
 mod options;
 mod presence;
 mod proto;
+mod reading;
+mod releasing;
+mod store;
 #[cfg(feature = "etcd-tls")]
 mod tls;
 mod txn;
+mod updating;
 mod watch;
 
-pub use claims::EtcdStore;
 pub use error::EtcdError;
 pub use options::EtcdOptions;
 pub use presence::Presence;
+pub use store::EtcdStore;
 pub use watch::EtcdWatch;

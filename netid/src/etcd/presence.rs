@@ -1,3 +1,4 @@
+use alloc::string::ToString as _;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -8,14 +9,15 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Streaming;
 
-use super::claims::EtcdStore;
 use super::error::EtcdError;
-use super::layout::corrupt;
+use super::layout::{corrupt, end_of};
 use super::proto::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
     LeaseRevokeRequest, LeaseRevokeResponse, PutRequest, PutResponse,
 };
-use super::txn::{self, GRANT, RANGE};
+use super::reading::Pages;
+use super::store::EtcdStore;
+use super::txn::{self, GRANT};
 use crate::claim::Owner;
 
 const REVOKE: &str = "/etcdserverpb.Lease/LeaseRevoke";
@@ -51,25 +53,16 @@ impl EtcdStore {
     /// When etcd does not answer or refuses.
     pub async fn present(&self) -> Result<Vec<Owner>, EtcdError> {
         let start = self.layout.present_all();
-        let end = super::layout::end_of(&start);
-        let mut next = start;
+        let end = end_of(&start);
+        let mut pages = Pages::new(self, start, end);
         let mut owners = Vec::new();
-        loop {
-            let answer = self.range(txn::range(next, end.clone(), Self::PAGE)).await?;
-            for kv in &answer.kvs {
+        while let Some(kvs) = pages.next(Self::PAGE).await? {
+            for kv in &kvs {
                 let owner = serde_json::from_slice(&kv.value);
-                owners.push(owner.map_err(|error| {
-                    corrupt(&kv.key, &alloc::string::ToString::to_string(&error))
-                })?);
-            }
-            match answer.kvs.into_iter().next_back() {
-                Some(last) if answer.more => {
-                    next = last.key;
-                    next.push(0);
-                }
-                _ => return Ok(owners),
+                owners.push(owner.map_err(|error| corrupt(&kv.key, &error.to_string()))?);
             }
         }
+        Ok(owners)
     }
 
     /// Whether an owner is present.
@@ -78,8 +71,7 @@ impl EtcdStore {
     /// When etcd does not answer or refuses.
     pub async fn is_present(&self, owner: &Owner) -> Result<bool, EtcdError> {
         let range = txn::range(self.layout.present(owner), Vec::new(), 1);
-        let answer: super::proto::RangeResponse = self.connection.call(RANGE, range).await?;
-        Ok(!answer.kvs.is_empty())
+        Ok(!self.range(range).await?.kvs.is_empty())
     }
 
     /// A new lease with the presence of an owner on it.

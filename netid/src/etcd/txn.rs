@@ -86,3 +86,13 @@ pub(super) fn revision(response: &TxnResponse) -> Result<i64, EtcdError> {
     let header = response.header.as_ref().ok_or(EtcdError::Protocol { what: "a header" })?;
     Ok(header.revision)
 }
+
+/// A transaction that does this whatever there is.
+pub(super) fn always(ops: Vec<RequestOp>) -> TxnRequest {
+    TxnRequest { success: ops, ..TxnRequest::default() }
+}
+
+/// The first response of a transaction.
+pub(super) fn first(answer: &TxnResponse) -> Result<&ResponseOp, EtcdError> {
+    answer.responses.first().ok_or(EtcdError::Protocol { what: "a response" })
+}

@@ -10,11 +10,11 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tonic::{Code, Status, Streaming};
 
-use super::claims::EtcdStore;
 use super::error::EtcdError;
 use super::layout::{Entry, end_of};
 use super::proto::{Event, EventType, WatchCreateRequest, WatchRequest, WatchResponse};
-use super::txn;
+use super::reading::Pages;
+use super::store::EtcdStore;
 use crate::claim::{ClaimKey, ClaimWatch, KeyState, WatchEvent};
 
 /// The [`ClaimWatch`] of an [`EtcdStore`].
@@ -116,32 +116,22 @@ impl Feed {
         let start = self.store.layout.claim(&self.prefix);
         let end = end_of(&start);
         'anew: loop {
-            let (mut next, mut revision, mut states) = (start.clone(), 0, Vec::new());
+            let mut pages = Pages::new(&self.store, start.clone(), end.clone());
+            let mut states = Vec::new();
             loop {
-                let mut page = txn::range(next, end.clone(), EtcdStore::PAGE);
-                page.revision = revision;
-                let answer = match self.store.range(page).await {
-                    Ok(answer) => answer,
+                pages.of_one_revision();
+                let kvs = match pages.next(EtcdStore::PAGE).await {
+                    Ok(Some(kvs)) => kvs,
+                    Ok(None) => break,
                     // Somebody compacted etcd beyond this revision between two pages.
-                    Err(EtcdError::Refused { .. }) if revision != 0 => continue 'anew,
+                    Err(EtcdError::Refused { .. }) if pages.revision != 0 => continue 'anew,
                     Err(error) => return Err(error),
                 };
-                if revision == 0 {
-                    let header = answer.header.ok_or(EtcdError::Protocol { what: "a header" })?;
-                    revision = header.revision;
-                }
-                for kv in &answer.kvs {
+                for kv in &kvs {
                     states.push(self.store.layout.state(kv)?);
                 }
-                match answer.kvs.into_iter().next_back() {
-                    Some(last) if answer.more => {
-                        next = last.key;
-                        next.push(0);
-                    }
-                    _ => break,
-                }
             }
-            self.next = revision.saturating_add(1);
+            self.next = pages.revision.saturating_add(1);
             return Ok(WatchEvent::Snapshot(states));
         }
     }

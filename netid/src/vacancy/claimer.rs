@@ -1,5 +1,6 @@
 use alloc::boxed::Box;
 use core::fmt;
+use core::slice::from_ref;
 use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +11,8 @@ use tokio::sync::Notify;
 use super::key_range::KeyRange;
 use super::vacancies::Vacancies;
 use crate::claim::{
-    Claim, ClaimError, ClaimWatch, KeyState, Obstacle, Owner, Taken, WatchClaims, WatchEvent,
+    Claim, ClaimError, ClaimKey, ClaimWatch, KeyState, Obstacle, Owner, Taken, WatchClaims,
+    WatchEvent,
 };
 
 /// Claims any number of a [`KeyRange`] that nobody has: a VNI for a network, a block of ids for a host.
@@ -60,6 +62,13 @@ pub struct Claimer<S: WatchClaims> {
     settled: Notify,
 }
 
+/// How many numbers an owner is to have.
+#[derive(Clone, Copy, PartialEq)]
+enum Wanted {
+    One,
+    Another,
+}
+
 struct State<W> {
     view: Vacancies,
     watch: Option<W>,
@@ -104,6 +113,32 @@ impl<S: WatchClaims> Claimer<S> {
         rng: &mut R,
         now: Duration,
     ) -> Result<Claim, ClaimerError<S::Error>> {
+        self.search(owner, Wanted::One, rng, now).await
+    }
+
+    /// Claims a number for an owner beside those it holds, chosen as by [`claim`](Self::claim).
+    ///
+    /// When it is not known whether that was done, what the owner holds tells
+    /// ([`claims_of`](crate::ClaimStore::claims_of)): asking again gives another one.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim).
+    pub async fn claim_another<R: Rng + Send + ?Sized>(
+        &self,
+        owner: &Owner,
+        rng: &mut R,
+        now: Duration,
+    ) -> Result<Claim, ClaimerError<S::Error>> {
+        self.search(owner, Wanted::Another, rng, now).await
+    }
+
+    async fn search<R: Rng + Send + ?Sized>(
+        &self,
+        owner: &Owner,
+        wanted: Wanted,
+        rng: &mut R,
+        now: Duration,
+    ) -> Result<Claim, ClaimerError<S::Error>> {
         let mut attempts = 0_u32;
         let known = self.lock().looks;
         loop {
@@ -118,7 +153,9 @@ impl<S: WatchClaims> Claimer<S> {
                     self.look(looks).await.map_err(|source| failed(attempts, source))?;
                 } else if in_flight {
                     settled.await;
-                } else if let Some(claim) = self.first_of(owner, attempts).await? {
+                } else if wanted == Wanted::One
+                    && let Some(claim) = self.first_of(owner, attempts).await?
+                {
                     return Ok(claim);
                 } else {
                     let state = self.lock();
@@ -133,7 +170,11 @@ impl<S: WatchClaims> Claimer<S> {
             };
             let Some(key) = self.lock().view.range().key(aside.number) else { continue };
             attempts = attempts.saturating_add(1);
-            match self.store.claim_one(owner, &self.prefix, &key, now).await {
+            let claimed = match wanted {
+                Wanted::One => self.store.claim_one(owner, &self.prefix, &key, now).await,
+                Wanted::Another => self.claim_key(owner, &key, now).await,
+            };
+            match claimed {
                 Ok(claim) if claim.key == key => {
                     aside.becomes(Vacancies::hold);
                     return Ok(claim);
@@ -148,6 +189,17 @@ impl<S: WatchClaims> Claimer<S> {
                 Err(source) => return Err(ClaimerError::Store { attempts, source }),
             }
         }
+    }
+
+    async fn claim_key(
+        &self,
+        owner: &Owner,
+        key: &ClaimKey,
+        now: Duration,
+    ) -> Result<Claim, ClaimError<S::Error>> {
+        let mut claims = self.store.claim(owner, from_ref(key), now).await?;
+        // One key, one claim.
+        Ok(claims.swap_remove(0))
     }
 
     /// Takes note of what has changed, and picks a number.

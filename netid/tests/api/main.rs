@@ -1,6 +1,8 @@
 //! The crate seen from outside.
 
+mod blocks;
 mod claimer;
+mod collector;
 mod conformance;
 mod edge;
 mod golden;
@@ -12,6 +14,7 @@ mod peering_laws;
 mod peering_model;
 mod peering_world;
 mod permutation;
+mod schedules;
 mod vacancy;
 mod vacancy_keys;
 mod world;
