@@ -109,7 +109,7 @@
 //!
 //! - `std` (default): [`MemoryStore`], [`Claimer`], [`Blocks`].
 //! - `serde`: ids, names, keys, claims and networks as plain data, checked when read.
-//! - `redb`: `RedbStore`. Needs Rust 1.89.
+//! - `redb`: `RedbStore`. Needs Rust 1.90, as redb does.
 //! - `etcd`: `EtcdStore`, which needs a tokio runtime; `etcd-tls` adds TLS with the `rustls`
 //!   configuration of your choice.
 //! - `tracing`: `TracedStore`, which reports every operation of a store.
@@ -143,6 +143,8 @@ mod mac;
 mod names;
 mod peering;
 mod permutation;
+#[cfg(feature = "redb")]
+mod redb;
 #[cfg(feature = "serde")]
 mod serial;
 mod vacancy;
@@ -173,6 +175,8 @@ pub use peering::{
     PeeringSpec, PeeringStatus, Peerings, PendingReason, PrefixFilter, Reach, Withheld,
 };
 pub use permutation::{IdPermutation, RangeError, RangePermutation};
+#[cfg(feature = "redb")]
+pub use redb::{RedbError, RedbStore, RedbWatch};
 #[cfg(feature = "std")]
 pub use vacancy::{Claimer, ClaimerError};
 pub use vacancy::{KeyRange, KeyRangeError, Vacancies};

@@ -22,4 +22,6 @@ pub use owner::{Owner, OwnerError, OwnerField};
 pub use record::{Claim, ClaimState, Generation, ReleaseOutcome};
 pub use retry::{AttemptsError, claim_any, claim_with};
 pub use store::ClaimStore;
+#[cfg(feature = "redb")]
+pub(crate) use subscribers::Subscribers;
 pub use watch::{ClaimWatch, KeyState, WatchClaims, WatchEvent};

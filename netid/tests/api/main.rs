@@ -14,6 +14,8 @@ mod peering_laws;
 mod peering_model;
 mod peering_world;
 mod permutation;
+#[cfg(feature = "redb")]
+mod redb;
 mod schedules;
 mod vacancy;
 mod vacancy_keys;
@@ -22,7 +24,7 @@ mod world;
 /// Makes a module of tests, each with a fresh store that an asynchronous block gives.
 macro_rules! conformance {
     ($store:ident, $new:expr) => {
-        conformance::every_check! { [conformance] @ $store, $new; }
+        crate::conformance::every_check! { [conformance] @ $store, $new; }
     };
     (@ $store:ident, $new:expr; $($group:ident: $($check:ident),*;)*) => {
         mod $store {
@@ -38,7 +40,11 @@ macro_rules! conformance {
     };
 }
 
-conformance!(memory, async { netid::MemoryStore::new() });
+mod conforming {
+    conformance!(memory, async { netid::MemoryStore::new() });
+    #[cfg(feature = "redb")]
+    conformance!(redb, async { crate::redb::fresh() });
+}
 
 /// Runs a future to its end.
 fn block_on<F: Future>(future: F) -> F::Output {

@@ -13,7 +13,7 @@ use crate::block_on;
 use crate::world::{Step, World};
 
 /// Everything that can happen among so many owners and keys.
-fn steps(owners: usize, keys: usize) -> Vec<Step> {
+pub(crate) fn steps(owners: usize, keys: usize) -> Vec<Step> {
     let mut steps = vec![Step::Tick];
     for owner in 0..owners {
         steps.push(Step::ReleaseAll { owner });

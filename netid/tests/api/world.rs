@@ -69,6 +69,12 @@ impl<S: ClaimStore> World<S> {
         }
     }
 
+    /// The same world with another store, which must know what the first one did.
+    pub(crate) fn with_store<T>(self, change: impl FnOnce(S) -> T) -> World<T> {
+        let Self { store, owners, keys, now, history } = self;
+        World { store: change(store), owners, keys, now, history }
+    }
+
     pub(crate) async fn step(&mut self, step: Step) {
         match step {
             Step::Claim { owner, keys } => self.claim(owner, keys).await,
