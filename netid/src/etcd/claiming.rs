@@ -49,12 +49,12 @@ impl EtcdStore {
             let mut txn = self.claim_txn(owner, &[key], slots, now);
             txn.compare.push(txn::is_absent(own.key.clone(), own.range_end.clone()));
             txn.failure = [txn::read(own.clone()), txn::read(self.slot_range(key))].into();
-            let answer = self.txn(txn).await?;
+            let answer = self.claiming(txn).await?;
             if answer.succeeded {
                 let generation = Generation::new(txn::revision(&answer)?.unsigned_abs());
                 return Ok(Claim::new(key.clone(), owner.clone(), generation, now));
             }
-            let [of_owner, of_key] = &*answer.responses else {
+            let [of_owner, of_key, ..] = &*answer.responses else {
                 return Err(EtcdError::Protocol { what: "two ranges" }.into());
             };
             if let Some(kv) = txn::found(of_owner)?.first() {
@@ -88,7 +88,7 @@ impl EtcdStore {
         for _ in 0..Self::ROUNDS {
             let mut txn = self.claim_txn(owner, keys, slots.as_deref(), now);
             txn.failure = keys.iter().map(|key| txn::read(self.slot_range(key))).collect();
-            let answer = self.txn(txn).await?;
+            let mut answer = self.claiming(txn).await?;
             if answer.succeeded {
                 let generation = Generation::new(txn::revision(&answer)?.unsigned_abs());
                 let mut slots = slots.unwrap_or_default().into_iter();
@@ -98,6 +98,7 @@ impl EtcdStore {
                 });
                 return Ok(claims.collect());
             }
+            answer.responses.truncate(keys.len());
             let found = self.slots(keys.len(), &answer.responses)?;
             for (key, slot) in keys.iter().zip(&found) {
                 if let Some(obstacle) = obstacle(slot, owner, now) {

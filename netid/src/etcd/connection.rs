@@ -4,6 +4,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::error::Error as _;
 use core::fmt;
+use core::future::Future;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::io;
@@ -20,7 +21,10 @@ use tonic_prost::ProstCodec;
 
 use super::error::EtcdError;
 use super::options::EtcdOptions;
-use super::proto::{AuthenticateRequest, AuthenticateResponse};
+use super::proto::{
+    AuthenticateRequest, AuthenticateResponse, LeaseGrantRequest, LeaseGrantResponse,
+};
+use super::txn::GRANT;
 
 /// The endpoints, of which one is used until it fails.
 pub(super) struct Connection {
@@ -28,8 +32,43 @@ pub(super) struct Connection {
     current: AtomicUsize,
     user: Option<(Box<str>, Box<str>)>,
     token: Mutex<Option<MetadataValue<Ascii>>>,
+    /// What fences last for, and since when.
+    lease: Mutex<Option<(i64, Instant)>>,
     attempt: Duration,
     deadline: Duration,
+}
+
+/// What is sent in the attempts at one operation.
+pub(super) trait Attempts: Send + Sync {
+    type Request: Message + 'static;
+
+    /// What is sent next.
+    fn next(
+        &self,
+        connection: &Connection,
+        progress: &Progress,
+    ) -> impl Future<Output = Result<Self::Request, Status>> + Send;
+}
+
+/// How far an operation has come.
+pub(super) struct Progress {
+    /// The endpoint that is asked.
+    pub(super) at: usize,
+    /// How many attempts there were.
+    pub(super) attempts: u32,
+    /// Whether one of them may have been carried out, or may be still.
+    pub(super) unclear: bool,
+}
+
+/// The same in each attempt.
+struct Same<Q>(Q);
+
+impl<Q: Message + Clone + 'static> Attempts for Same<Q> {
+    type Request = Q;
+
+    async fn next(&self, _: &Connection, _: &Progress) -> Result<Q, Status> {
+        Ok(self.0.clone())
+    }
 }
 
 impl Connection {
@@ -39,6 +78,8 @@ impl Connection {
     const LONGEST_PAUSE: Duration = Duration::from_millis(500);
     /// The largest answer: a page of a snapshot, or what a watch has missed for a while.
     const LARGEST_ANSWER: usize = 64 << 20;
+    /// How long fences last at least: longer than anything lies in a connection that was cut.
+    const FENCED: Duration = Duration::from_secs(1800);
 
     /// Prepares the endpoints; nothing is sent.
     pub(super) fn new(options: &EtcdOptions) -> Result<Self, EtcdError> {
@@ -51,6 +92,7 @@ impl Connection {
             current: AtomicUsize::new(0),
             user: options.user.clone(),
             token: Mutex::new(None),
+            lease: Mutex::new(None),
             attempt: options.attempt,
             deadline: options.deadline,
         })
@@ -63,11 +105,25 @@ impl Connection {
         Q: Message + Clone + 'static,
         A: Message + Default + 'static,
     {
+        self.attempt(method, Same(request)).await
+    }
+
+    /// Asks until there is an answer or the time is up, each time as the attempts before ask for.
+    pub(super) async fn attempt<A>(
+        &self,
+        method: &'static str,
+        attempts: impl Attempts,
+    ) -> Result<A, EtcdError>
+    where
+        A: Message + Default + 'static,
+    {
         let mut trial = Trial::new(self.deadline);
         loop {
             let at = self.current();
+            let progress = Progress { at, attempts: trial.attempts, unclear: trial.unclear };
             let answer = timeout(trial.left().min(self.attempt), async {
-                let request = self.authorised(at, request.clone()).await?;
+                let request = attempts.next(self, &progress).await?;
+                let request = self.authorised(at, request).await?;
                 self.unary(at, method, request).await
             });
             let failure = match answer.await {
@@ -123,7 +179,10 @@ impl Connection {
     /// Does about a failure what helps the next attempt.
     fn cope(&self, at: usize, failure: &Failure) {
         match failure.kind {
-            FailureKind::Token => *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None,
+            FailureKind::Expired => {
+                *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
             FailureKind::NotSent | FailureKind::Unclear => {
                 let next = at.wrapping_add(1).checked_rem(self.channels.len()).unwrap_or_default();
                 // Of many callers that saw the same failure, the first one goes on to the next endpoint.
@@ -165,6 +224,23 @@ impl Connection {
             .map_err(|error| Status::internal(format!("the token is not text: {error}")))?;
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
         Ok(token)
+    }
+
+    /// A lease that goes on for as long as fences last.
+    pub(super) async fn lease(&self, at: usize) -> Result<i64, Status> {
+        let known = *self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((lease, since)) = known
+            && since.elapsed() < Self::FENCED
+        {
+            return Ok(lease);
+        }
+        let since = Instant::now();
+        let ttl = Self::FENCED.saturating_mul(2).as_secs();
+        let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
+        let request = self.authorised(at, LeaseGrantRequest { ttl }).await?;
+        let granted: LeaseGrantResponse = self.unary(at, GRANT, request).await?;
+        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some((granted.id, since));
+        Ok(granted.id)
     }
 
     async fn unary<Q, A>(
@@ -237,7 +313,7 @@ struct Trial {
     pause: Duration,
     attempts: u32,
     unclear: bool,
-    tokens: u32,
+    expired: u32,
 }
 
 impl Trial {
@@ -248,7 +324,7 @@ impl Trial {
             pause: Connection::FIRST_PAUSE,
             attempts: 0,
             unclear: false,
-            tokens: 0,
+            expired: 0,
         }
     }
 
@@ -261,12 +337,12 @@ impl Trial {
         self.attempts = self.attempts.saturating_add(1);
         match failure.kind {
             FailureKind::Unclear => self.unclear = true,
-            FailureKind::Token if self.tokens == 0 => {
+            FailureKind::Expired if self.expired == 0 => {
                 // One expires after minutes; a second refusal in a row has another reason.
-                self.tokens = 1;
+                self.expired = 1;
                 return Ok(());
             }
-            FailureKind::Refused | FailureKind::Token => {
+            FailureKind::Refused | FailureKind::Expired => {
                 return Err(EtcdError::Refused { code: failure.code, message: failure.message });
             }
             FailureKind::NotSent | FailureKind::Busy => {}
@@ -295,8 +371,8 @@ struct Failure {
 enum FailureKind {
     /// The answer is no, and will be at any endpoint.
     Refused,
-    /// The token has expired.
-    Token,
+    /// The token has expired, or the lease.
+    Expired,
     /// Nobody has seen the request.
     NotSent,
     /// The server takes no more for now.
@@ -309,7 +385,8 @@ impl Failure {
     fn of(status: &Status) -> Self {
         let message = status.message();
         let kind = match status.code() {
-            Code::Unauthenticated => FailureKind::Token,
+            Code::Unauthenticated => FailureKind::Expired,
+            Code::NotFound if message.contains("lease not found") => FailureKind::Expired,
             Code::ResourceExhausted if message.contains("too many requests") => FailureKind::Busy,
             // What a member says that has no leader, or is not part of a cluster yet; and what the connection says.
             Code::Unavailable

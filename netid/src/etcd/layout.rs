@@ -19,6 +19,7 @@ use crate::claim::{Claim, ClaimKey, ClaimState, Generation, KeyState, Owner};
 /// | `<root>/claims/<claim key>` | who holds it, as JSON; the revision of its creation is the generation |
 /// | `<root>/claims/<claim key> cooling` | until when it rests, and who had it |
 /// | `<root>/owners/<uid>/<claim key>` | nothing: the claims of an owner |
+/// | `<root>/attempts/<operation>/<number>` | nothing: attempts up to this one come too late |
 /// | `<root>/present/<uid>` | an owner that is present, for as long as its lease lasts |
 ///
 /// A claim key has no spaces, so nothing comes between the two keys of one, and one range covers both.
@@ -98,6 +99,11 @@ impl Layout {
     /// The key of an owner's claim, or what the keys of its claims start with.
     pub(super) fn owned(&self, owner: &Owner, key: &str) -> Vec<u8> {
         format!("{}/owners/{}/{key}", self.root, escape(owner.uid())).into()
+    }
+
+    /// What the keys of an operation that was repeated start with.
+    pub(super) fn attempt(&self, operation: &str) -> Vec<u8> {
+        format!("{}/attempts/{operation}", self.root).into()
     }
 
     pub(super) fn present(&self, owner: &Owner) -> Vec<u8> {

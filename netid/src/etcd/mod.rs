@@ -5,6 +5,7 @@
 mod claiming;
 mod connection;
 mod error;
+mod fence;
 mod layout;
 mod options;
 mod presence;

@@ -17,10 +17,9 @@ use super::proto::{
 };
 use super::reading::Pages;
 use super::store::EtcdStore;
-use super::txn;
+use super::txn::{self, GRANT};
 use crate::claim::Owner;
 
-const GRANT: &str = "/etcdserverpb.Lease/LeaseGrant";
 const REVOKE: &str = "/etcdserverpb.Lease/LeaseRevoke";
 const KEEP_ALIVE: &str = "/etcdserverpb.Lease/LeaseKeepAlive";
 const PUT: &str = "/etcdserverpb.KV/Put";

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use super::connection::Connection;
 use super::error::EtcdError;
+use super::fence::Operations;
 use super::layout::{Layout, Slot};
 use super::options::EtcdOptions;
 use super::proto::{RangeRequest, RangeResponse, ResponseOp, TxnRequest, TxnResponse};
@@ -25,9 +26,10 @@ use crate::claim::{
 ///
 /// An endpoint that does not answer within [`with_attempt`](EtcdOptions::with_attempt) is left for the next one, and
 /// the operation is repeated until [`with_deadline`](EtcdOptions::with_deadline). Repeating is safe: the transaction
-/// itself asks whether the owner has what it wants. [`ClaimError::Unknown`] means that the time was up and one of the
-/// attempts may have been carried out, now or within the seconds that etcd still works on it: claim the same for the
-/// same owner, or read back what it holds. A release that was repeated may say
+/// itself asks whether the owner has what it wants, and an answer is final: no earlier attempt that a cut network held
+/// back is carried out after it. [`ClaimError::Unknown`] means that the time was up and one of the attempts may have
+/// been carried out, now or within the seconds that etcd or the network still works on it: claim the same for the same
+/// owner, or read back what it holds. A release that was repeated may say
 /// [`NotHeld`](ReleaseOutcome::NotHeld) of what its first attempt released.
 ///
 /// # Runtime
@@ -53,11 +55,12 @@ use crate::claim::{
 pub struct EtcdStore {
     pub(super) connection: Arc<Connection>,
     pub(super) layout: Arc<Layout>,
+    operations: Arc<Operations>,
 }
 
 impl EtcdStore {
     /// The most different keys a batch can have: a transaction of etcd takes 128 operations, unless it is told
-    /// otherwise, and a key needs up to three.
+    /// otherwise, and a key needs up to three. Two are left for what keeps attempts from coming late.
     pub const MAX_BATCH: usize = 42;
     /// How many keys are read at once.
     pub(super) const PAGE: usize = 1000;
@@ -72,7 +75,7 @@ impl EtcdStore {
     pub async fn connect(options: &EtcdOptions) -> Result<Self, EtcdError> {
         let connection = Arc::new(Connection::new(options)?);
         let layout = Arc::new(Layout::new(&options.root));
-        let store = Self { connection, layout };
+        let store = Self { connection, layout, operations: Arc::new(Operations::new()) };
         let key = store.layout.format();
         let txn = TxnRequest {
             compare: [txn::is_absent(key.clone(), Vec::new())].into(),
@@ -92,6 +95,12 @@ impl EtcdStore {
 
     pub(super) async fn txn(&self, txn: TxnRequest) -> Result<TxnResponse, EtcdError> {
         self.connection.call(TXN, txn).await
+    }
+
+    /// Sends a transaction that claims. Once there is an answer, it is what happened: no attempt is carried out late.
+    pub(super) async fn claiming(&self, txn: TxnRequest) -> Result<TxnResponse, EtcdError> {
+        let fenced = self.operations.fenced(&self.layout, txn);
+        self.connection.attempt(TXN, fenced).await
     }
 
     pub(super) async fn range(&self, range: RangeRequest) -> Result<RangeResponse, EtcdError> {

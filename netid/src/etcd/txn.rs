@@ -10,6 +10,7 @@ use super::proto::{
 
 pub(super) const TXN: &str = "/etcdserverpb.KV/Txn";
 pub(super) const RANGE: &str = "/etcdserverpb.KV/Range";
+pub(super) const GRANT: &str = "/etcdserverpb.Lease/LeaseGrant";
 
 /// That a range has no keys. An empty end means a single key.
 pub(super) fn is_absent(key: Vec<u8>, range_end: Vec<u8>) -> Compare {

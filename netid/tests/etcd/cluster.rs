@@ -1,56 +1,14 @@
 //! Many claimers, three servers, and what happens to servers.
 
-use core::num::NonZeroUsize;
-use core::slice::from_ref;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
-use netid::{
-    Claim, ClaimError, ClaimKey, ClaimState, ClaimStore as _, EtcdError, EtcdOptions, EtcdStore,
-    Owner, ReleaseOutcome,
-};
-use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
-use tokio::runtime::Builder;
 use tokio::time::sleep;
 
-use crate::edge::{NOW, port};
-use crate::history::{Entry, Seen, check};
-use crate::server::{self, Server};
-
-const CLAIMERS: usize = 64;
-/// Fewer keys than claimers, so that they are always in each other's way.
-const KEYS: u16 = 40;
-
-/// What the claimers share.
-struct Run {
-    start: Instant,
-    end: AtomicBool,
-    /// How many claims were acknowledged, and how many attempts nobody answered.
-    claimed: AtomicUsize,
-    unanswered: AtomicUsize,
-    history: Mutex<Vec<Entry>>,
-}
-
-impl Run {
-    fn record(&self, claimer: usize, key: &ClaimKey, seen: Seen) {
-        // The time is taken under the lock, so that the order of the entries is the order of the times.
-        let mut history = self.history.lock().unwrap();
-        history.push(Entry { at: self.start.elapsed(), claimer, key: key.clone(), seen });
-    }
-}
+use crate::claimers::{Claimers, beside_claimers};
+use crate::server::Server;
 
 pub(crate) async fn no_key_is_held_twice() {
-    let run = std::thread::spawn(|| {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(in_a_cluster());
-    });
-    run.join().unwrap();
+    beside_claimers(in_a_cluster);
 }
 
 async fn in_a_cluster() {
@@ -62,47 +20,30 @@ async fn in_a_cluster() {
     for member in &members {
         member.wait();
     }
-    let run = Arc::new(Run {
-        start: Instant::now(),
-        end: AtomicBool::new(false),
-        claimed: AtomicUsize::new(0),
-        unanswered: AtomicUsize::new(0),
-        history: Mutex::default(),
-    });
-    let mut claimers = Vec::new();
-    for claimer in 0..CLAIMERS {
-        // They begin at different members.
-        let mut endpoints = members.each_ref().map(|member| &*member.client);
-        endpoints.rotate_left(claimer % 3);
-        let options = EtcdOptions::new(endpoints)
-            .with_root("/claims")
-            .with_attempt(Duration::from_millis(800))
-            .with_deadline(Duration::from_secs(3));
-        claimers.push(tokio::spawn(claim_and_release(claimer, options, Arc::clone(&run))));
-    }
+    let claimers = Claimers::start(&members);
 
-    progress(&run, "at first").await;
+    claimers.progress("at first").await;
     let leader = || members.iter().find(|member| member.leads()).expect("a leader");
     let follower = || members.iter().find(|member| !member.leads()).expect("a follower");
 
     let killed = leader();
     killed.kill();
-    progress(&run, "without the leader").await;
+    claimers.progress("without the leader").await;
     killed.start(&all);
     killed.wait();
-    progress(&run, "with the old leader back").await;
+    claimers.progress("with the old leader back").await;
 
     let paused = follower();
     paused.signal("-STOP");
-    progress(&run, "while a follower is paused").await;
+    claimers.progress("while a follower is paused").await;
     paused.signal("-CONT");
-    progress(&run, "with the follower back").await;
+    claimers.progress("with the follower back").await;
 
     let paused = leader();
     paused.signal("-STOP");
-    progress(&run, "while the leader is paused").await;
+    claimers.progress("while the leader is paused").await;
     paused.signal("-CONT");
-    progress(&run, "with the paused leader back").await;
+    claimers.progress("with the paused leader back").await;
 
     // Without a majority nothing is acknowledged, and afterwards it goes on.
     let (first, second) = (&members[0], &members[1]);
@@ -111,117 +52,7 @@ async fn in_a_cluster() {
     sleep(Duration::from_secs(2)).await;
     first.start(&all);
     second.start(&all);
-    progress(&run, "after the majority was away").await;
+    claimers.progress("after the majority was away").await;
 
-    run.end.store(true, Ordering::Relaxed);
-    let mut held: BTreeMap<ClaimKey, Claim> = BTreeMap::new();
-    for claimer in claimers {
-        for claim in claimer.await.unwrap() {
-            assert!(held.insert(claim.key.clone(), claim).is_none());
-        }
-    }
-    let options = EtcdOptions::new([&*members[2].client]).with_root("/claims");
-    let store = EtcdStore::connect(&options).await.unwrap();
-    let stored = store.list("", None, NonZeroUsize::MAX).await.unwrap();
-    // A request that a paused member works off at last may claim for an owner that has released and gone by then:
-    // a pending claim, which a collector finds.
-    let (late, stored): (Vec<_>, Vec<_>) =
-        stored.into_iter().partition(|claim| !held.contains_key(&claim.key));
-    assert!(late.iter().all(|claim| claim.state == ClaimState::Pending), "{late:?}");
-    assert_eq!(stored, held.into_values().collect::<Vec<_>>(), "what was acknowledged is there");
-
-    let mut history = core::mem::take(&mut *run.history.lock().unwrap());
-    let file = server::fresh_folder().join("history");
-    let mut lines = BufWriter::new(File::create(&file).unwrap());
-    for entry in &history {
-        writeln!(lines, "{entry}").unwrap();
-    }
-    lines.flush().unwrap();
-    let checked = check(&mut history);
-    assert_eq!(checked, Ok(()), "the history is in {}", file.display());
-    std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
-    eprintln!(
-        "{} claims acknowledged, {} operations unanswered, {} claimed late, {} s",
-        run.claimed.load(Ordering::Relaxed),
-        run.unanswered.load(Ordering::Relaxed),
-        late.len(),
-        run.start.elapsed().as_secs(),
-    );
-}
-
-/// Waits until claims are acknowledged again.
-async fn progress(run: &Run, when: &str) {
-    let (start, before) = (Instant::now(), run.claimed.load(Ordering::Relaxed));
-    while run.claimed.load(Ordering::Relaxed) < before + 200 {
-        assert!(start.elapsed() < Duration::from_secs(60), "no progress {when}");
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Claims and releases until the end, and gives what it holds then.
-async fn claim_and_release(claimer: usize, options: EtcdOptions, run: Arc<Run>) -> Vec<Claim> {
-    let mut rng = StdRng::seed_from_u64(claimer as u64);
-    let store = EtcdStore::connect(&options).await.unwrap();
-    let mut life = 0;
-    while !run.end.load(Ordering::Relaxed) {
-        life += 1;
-        let owner = Owner::new("claimer", "", &format!("{claimer}-{life}")).unwrap();
-        let first = u16::try_from(rng.next_u32() % u32::from(KEYS)).unwrap();
-        let one_of_many = rng.next_u32() % 2 == 0;
-        let batch = if one_of_many {
-            vec![port(first)]
-        } else {
-            vec![port(first), port((first + 1) % KEYS)]
-        };
-        // An owner whose claim is in doubt asks again until it knows.
-        let claims = loop {
-            let answer = if one_of_many {
-                store.claim_one(&owner, "port/", &batch[0], NOW).await.map(|claim| vec![claim])
-            } else {
-                store.claim(&owner, &batch, NOW).await
-            };
-            match answer {
-                Ok(claims) => break Some(claims),
-                Err(ClaimError::Taken(_)) => break None,
-                Err(ClaimError::Unknown(error) | ClaimError::Store(error)) => {
-                    assert_transient(&error);
-                    run.unanswered.fetch_add(1, Ordering::Relaxed);
-                }
-                Err(other) => panic!("{other:?}"),
-            }
-        };
-        let Some(claims) = claims else { continue };
-        for claim in &claims {
-            run.record(claimer, &claim.key, Seen::Claimed(claim.generation));
-        }
-        run.claimed.fetch_add(claims.len(), Ordering::Relaxed);
-        sleep(Duration::from_millis(u64::from(rng.next_u32() % 20))).await;
-        if run.end.load(Ordering::Relaxed) {
-            return claims;
-        }
-        for claim in &claims {
-            run.record(claimer, &claim.key, Seen::Releasing(claim.generation));
-            loop {
-                match store.release(from_ref(claim), |_| Duration::ZERO, NOW).await {
-                    Ok(released) => {
-                        let (_, outcome) = &released[0];
-                        // A repeated release may find its own work done, and the key with somebody else by then.
-                        let late = matches!(outcome, ReleaseOutcome::HeldByOther(by) if !by.is_same(claim));
-                        assert!(late || !matches!(outcome, ReleaseOutcome::HeldByOther(_)));
-                        break;
-                    }
-                    Err(error) => {
-                        assert_transient(&error);
-                        run.unanswered.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            }
-        }
-    }
-    Vec::new()
-}
-
-/// While members come and go, the only error is that nobody answered in time.
-fn assert_transient(error: &EtcdError) {
-    assert!(matches!(error, EtcdError::Unanswered { .. }), "{error:?}");
+    claimers.finish(&members[2]).await;
 }

@@ -1,16 +1,20 @@
 //! The store in etcd, against real servers that the tests start on the loopback device and stop.
 //!
 //! They need the program `etcd` (Debian: `apt-get install etcd-server`). Where it is missing the tests list themselves
-//! as ignored; with `CI` in the environment they fail.
+//! as ignored; with `CI` in the environment they fail. The one that cuts the network needs `ip` and `unshare`, too, and
+//! a kernel that gives user namespaces to everybody.
 
 #[path = "../api/conformance/mod.rs"]
 mod conformance;
 #[path = "../api/world.rs"]
 mod world;
 
+mod claimers;
 mod cluster;
 mod edge;
 mod history;
+mod late;
+mod partition;
 mod presence;
 mod random;
 mod security;
@@ -47,24 +51,33 @@ macro_rules! conformance_trials {
 }
 
 fn trial(name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
-    let name = name.to_owned();
-    let missing = server::missing();
+    trial_lacking(server::missing().then_some(server::HOW_TO_GET_IT), name, test)
+}
+
+/// A test that cannot run where something is lacking.
+fn trial_lacking(
+    lacking: Option<&'static str>,
+    name: &str,
+    test: impl FnOnce() + Send + 'static,
+) -> Trial {
     let in_ci = std::env::var_os("CI").is_some();
-    let ignored = missing && !in_ci;
-    Trial::test(name, move || {
-        if missing {
-            return Err(server::HOW_TO_GET_IT.into());
+    let trial = Trial::test(name, move || {
+        if let Some(what) = lacking {
+            return Err(what.into());
         }
         test();
         Ok(())
-    })
-    .with_ignored_flag(ignored)
+    });
+    trial.with_ignored_flag(lacking.is_some() && !in_ci)
 }
 
 fn main() {
+    if partition::is_inside() {
+        return partition::inside();
+    }
     let arguments = Arguments::from_args();
-    if server::missing() {
-        eprintln!("{}", server::HOW_TO_GET_IT);
+    if let Some(what) = partition::lacking() {
+        eprintln!("{what}");
     }
     let mut all = conformance::every_check! { [conformance_trials] @; };
     all.extend(trials! {
@@ -75,11 +88,17 @@ fn main() {
             does_not_claim_twice_for_an_owner, forgets_only_what_has_passed,
             needs_one_transaction_for_a_claim;
         watch: goes_on_after_a_lost_connection, begins_anew_after_a_compaction;
+        late: what_was_released_stays_released, what_was_refused_stays_refused;
         presence: lasts_as_long_as_it_is_kept, ends_when_it_is_withdrawn, ends_with_its_host;
         security: authenticates, refuses_a_wrong_password, respects_permissions;
         history: impossible_histories_are_found;
         cluster: no_key_is_held_twice;
     });
+    all.push(trial_lacking(
+        partition::lacking(),
+        "partition::no_key_is_held_twice",
+        partition::no_key_is_held_twice,
+    ));
     #[cfg(feature = "etcd-tls")]
     all.extend(trials! { security: speaks_tls, refuses_a_strange_certificate; });
     let conclusion = libtest_mimic::run(&arguments, all);

@@ -28,6 +28,8 @@ pub(crate) struct Server {
     folder: PathBuf,
     pub(crate) client: String,
     pub(crate) peer: String,
+    /// What stands before the program, such as the namespace to run it in.
+    before: Vec<String>,
     extra: Vec<String>,
     process: Mutex<Option<Process>>,
 }
@@ -41,13 +43,19 @@ struct Process {
 impl Server {
     /// A member that has not started yet.
     pub(crate) fn new(name: &str) -> Self {
-        let folder = fresh_folder();
         let [client, peer] = free_ports();
+        let address = |port| format!("http://127.0.0.1:{port}");
+        Self::at(name, &[], address(client), address(peer))
+    }
+
+    /// A member at given addresses, behind another command.
+    pub(crate) fn at(name: &str, before: &[&str], client: String, peer: String) -> Self {
         Self {
             name: name.into(),
-            folder,
-            client: format!("http://127.0.0.1:{client}"),
-            peer: format!("http://127.0.0.1:{peer}"),
+            folder: fresh_folder(),
+            client,
+            peer,
+            before: before.iter().map(ToString::to_string).collect(),
             extra: Vec::new(),
             process: Mutex::new(None),
         }
@@ -105,8 +113,9 @@ impl Server {
         let script =
             r#"trap "" TERM INT HUP; "$@" & pid=$!; echo $pid; cat >/dev/null; kill -9 $pid"#;
         let mut shell = Command::new("sh")
-            .args(["-c", script, "sh", "etcd"])
-            .args(["--name", &self.name, "--initial-cluster", &cluster.join(",")])
+            .args(["-c", script, "sh"])
+            .args(&self.before)
+            .args(["etcd", "--name", &self.name, "--initial-cluster", &cluster.join(",")])
             .args(["--listen-client-urls", &self.client, "--advertise-client-urls", &self.client])
             .args(["--listen-peer-urls", &self.peer])
             .args(["--initial-advertise-peer-urls", &self.peer])
