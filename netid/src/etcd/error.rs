@@ -91,6 +91,16 @@ pub enum EtcdError {
 }
 
 impl EtcdError {
+    /// The same error when it came before an operation was begun.
+    pub(super) fn before_the_operation(self) -> Self {
+        match self {
+            Self::Unanswered { attempts, last, .. } => {
+                Self::Unanswered { attempts, unclear: false, last }
+            }
+            other => other,
+        }
+    }
+
     /// Whether the request may have been carried out although it failed.
     pub(super) const fn is_unclear(&self) -> bool {
         matches!(self, Self::Unanswered { unclear: true, .. } | Self::Protocol { .. })

@@ -76,6 +76,7 @@ impl EtcdStore {
 
     /// A new lease with the presence of an owner on it.
     async fn lease(&self, owner: &Owner, ttl: Duration) -> Result<i64, EtcdError> {
+        self.check_format().await?;
         let ttl = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
         // A repeated request may leave a lease that nobody uses and that ends by itself.
         let granted: LeaseGrantResponse =

@@ -2,6 +2,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::num::NonZeroUsize;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
 use super::connection::Connection;
@@ -56,6 +57,8 @@ pub struct EtcdStore {
     pub(super) connection: Arc<Connection>,
     pub(super) layout: Arc<Layout>,
     operations: Arc<Operations>,
+    /// Whether the claims under the root are known to be in the format of this version.
+    is_checked: Arc<AtomicBool>,
 }
 
 impl EtcdStore {
@@ -73,16 +76,58 @@ impl EtcdStore {
     /// When the options do not fit together, etcd does not answer before the deadline, it refuses the user, or the
     /// claims under the root have another format.
     pub async fn connect(options: &EtcdOptions) -> Result<Self, EtcdError> {
-        let connection = Arc::new(Connection::new(options)?);
-        let layout = Arc::new(Layout::new(&options.root));
-        let store = Self { connection, layout, operations: Arc::new(Operations::new()) };
-        let key = store.layout.format();
+        let store = Self::connect_lazy(options).await?;
+        store.check_format().await?;
+        Ok(store)
+    }
+
+    /// As [`connect`](Self::connect), but etcd is not asked yet, so that a host can start while it is away: what was
+    /// leased by [`Blocks`](crate::Blocks) is handed out all the same.
+    ///
+    /// The first operation makes sure of the format, and has the errors of [`connect`](Self::connect). Where etcd does
+    /// not answer, that takes up to one [deadline](EtcdOptions::with_deadline), and the operation is not begun.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use netid::{BlockSpace, Blocks, EtcdOptions, EtcdStore, KeyRange, MemoryStore, NetId, Owner};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Nobody listens there.
+    /// let shared = EtcdStore::connect_lazy(&EtcdOptions::new(["http://127.0.0.1:1"])).await?;
+    /// let local = MemoryStore::new(); // a `RedbStore`, where it is to last
+    /// let space = BlockSpace::new(KeyRange::ids(NetId::new(0), NetId::new(u32::MAX))?)?;
+    /// let blocks = Blocks::open(shared, local, Owner::new("host", "rack-7-3", "4c4c4544")?, space).await?;
+    /// assert_eq!(blocks.leased(), [], "or what was leased before the restart");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the options do not fit together.
+    #[expect(clippy::unused_async, reason = "connections belong to the runtime that polls this")]
+    pub async fn connect_lazy(options: &EtcdOptions) -> Result<Self, EtcdError> {
+        Ok(Self {
+            connection: Arc::new(Connection::new(options)?),
+            layout: Arc::new(Layout::new(&options.root)),
+            operations: Arc::new(Operations::new()),
+            is_checked: Arc::new(AtomicBool::new(false)),
+        })
+    }
+
+    /// Makes sure, once, that the claims under the root are in the format of this version.
+    pub(super) async fn check_format(&self) -> Result<(), EtcdError> {
+        if self.is_checked.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let key = self.layout.format();
         let txn = TxnRequest {
             compare: [txn::is_absent(key.clone(), Vec::new())].into(),
             success: [txn::put(key.clone(), Layout::FORMAT.into())].into(),
             failure: [txn::read(txn::range(key, Vec::new(), 1))].into(),
         };
-        let answer = store.txn(txn).await?;
+        let answer = self.connection.call(TXN, txn).await;
+        let answer: TxnResponse = answer.map_err(EtcdError::before_the_operation)?;
         if !answer.succeeded {
             let found = txn::found(txn::first(&answer)?)?.first().map(|kv| &*kv.value);
             if found != Some(Layout::FORMAT.as_bytes()) {
@@ -90,20 +135,24 @@ impl EtcdStore {
                 return Err(EtcdError::Format { found: found.into(), expected: Layout::FORMAT });
             }
         }
-        Ok(store)
+        self.is_checked.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     pub(super) async fn txn(&self, txn: TxnRequest) -> Result<TxnResponse, EtcdError> {
+        self.check_format().await?;
         self.connection.call(TXN, txn).await
     }
 
     /// Sends a transaction that claims. Once there is an answer, it is what happened: no attempt is carried out late.
     pub(super) async fn claiming(&self, txn: TxnRequest) -> Result<TxnResponse, EtcdError> {
+        self.check_format().await?;
         let fenced = self.operations.fenced(&self.layout, txn);
         self.connection.attempt(TXN, fenced).await
     }
 
     pub(super) async fn range(&self, range: RangeRequest) -> Result<RangeResponse, EtcdError> {
+        self.check_format().await?;
         self.connection.call(RANGE, range).await
     }
 

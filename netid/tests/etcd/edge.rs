@@ -5,8 +5,11 @@ use core::time::Duration;
 use std::net::TcpListener;
 
 use netid::{
-    ClaimError, ClaimKey, ClaimStore as _, EtcdError, EtcdOptions, EtcdStore, Owner, Protocol,
+    BlockSpace, Blocks, BlocksError, ClaimError, ClaimKey, ClaimStore as _, EtcdError, EtcdOptions,
+    EtcdStore, KeyRange, MemoryStore, NetId, Owner, Protocol, WatchClaims as _,
 };
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
 use crate::server::Server;
 
@@ -111,6 +114,60 @@ pub(crate) async fn says_when_nobody_listens() {
         EtcdError::Unanswered { attempts, unclear: false, .. } => assert!(attempts > 1),
         other => panic!("{other:?}"),
     }
+}
+
+pub(crate) async fn starts_without_etcd() {
+    let server = Server::alone(&[]);
+    let options = server.options().with_deadline(Duration::from_secs(1));
+    let local = MemoryStore::new();
+    let open = async || {
+        let shared = EtcdStore::connect_lazy(&options).await.unwrap();
+        let ids = KeyRange::ids(NetId::new(0), NetId::new(u32::MAX)).unwrap();
+        let host = Owner::new("host", "a", "a").unwrap();
+        let space = BlockSpace::new(ids).unwrap();
+        let blocks = Blocks::open(shared.clone(), local.clone(), host, space).await.unwrap();
+        (shared, blocks)
+    };
+    let mut rng = StdRng::seed_from_u64(1);
+    let (_, blocks) = open().await;
+    blocks.claim(&owner("0"), &mut rng, NOW).await.unwrap();
+
+    // The host starts again while etcd is away, and has the rest of its block.
+    server.kill();
+    let (shared, blocks) = open().await;
+    for uid in 1..256 {
+        blocks.claim(&owner(&uid.to_string()), &mut rng, NOW).await.unwrap();
+    }
+    let error = blocks.claim(&owner("256"), &mut rng, NOW).await.unwrap_err();
+    assert!(matches!(error, BlocksError::SharedClaim(ClaimError::Store(_))), "{error:?}");
+    match shared.claim(&owner("a"), &[port(1)], NOW).await.unwrap_err() {
+        ClaimError::Store(EtcdError::Unanswered { unclear: false, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+
+    server.start(&[&server]);
+    server.wait();
+    blocks.claim(&owner("256"), &mut rng, NOW).await.unwrap();
+    assert_eq!(blocks.leased().len(), 2);
+    server.remove();
+}
+
+pub(crate) async fn refuses_another_format_at_the_first_operation() {
+    let server = Server::shared();
+    let options = server.options().with_root("/test/lazy");
+    server.etcdctl(&["put", "/test/lazy/format", "netid claims 2"]);
+    let store = EtcdStore::connect_lazy(&options).await.unwrap();
+    let found = "netid claims 2".into();
+    let error = EtcdError::Format { found, expected: "netid claims 1" };
+    let claim = store.claim(&owner("a"), &[port(1)], NOW).await;
+    assert_eq!(claim, Err(ClaimError::Store(error.clone())));
+    assert_eq!(store.claims_of(&owner("a")).await, Err(error.clone()));
+    assert_eq!(store.announce(&owner("a"), NOW).await.unwrap_err(), error);
+    assert_eq!(store.watch("").await.unwrap_err(), error);
+    assert_eq!(
+        server.etcdctl(&["get", "--prefix", "--keys-only", "/test/lazy/"]).trim(),
+        "/test/lazy/format"
+    );
 }
 
 pub(crate) async fn goes_on_at_the_next_endpoint() {

@@ -82,9 +82,10 @@ fn main() {
     let mut all = conformance::every_check! { [conformance_trials] @; };
     all.extend(trials! {
         random: sequences_agree_with_the_model;
-        edge: refuses_options_that_do_not_fit, refuses_another_format, refuses_large_batches,
+        edge: refuses_options_that_do_not_fit, refuses_another_format,
+            refuses_another_format_at_the_first_operation, refuses_large_batches,
             reports_foreign_records, keeps_apart_what_is_under_different_roots,
-            says_when_nobody_listens, goes_on_at_the_next_endpoint, gives_up_at_the_deadline,
+            says_when_nobody_listens, goes_on_at_the_next_endpoint, starts_without_etcd, gives_up_at_the_deadline,
             does_not_claim_twice_for_an_owner, forgets_only_what_has_passed,
             needs_one_transaction_for_a_claim;
         watch: goes_on_after_a_lost_connection, begins_anew_after_a_compaction;
