@@ -7,7 +7,6 @@ use core::fmt;
 use core::future::Future;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
-use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use prost::Message;
@@ -16,7 +15,7 @@ use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status, Streaming};
+use tonic::{Code, ConnectError, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::error::EtcdError;
@@ -29,6 +28,8 @@ use super::txn::GRANT;
 /// The endpoints, of which one is used until it fails.
 pub(super) struct Connection {
     channels: Vec<Channel>,
+    /// What they are called, in the same order.
+    endpoints: Vec<Box<str>>,
     current: AtomicUsize,
     user: Option<(Box<str>, Box<str>)>,
     token: Mutex<Option<MetadataValue<Ascii>>>,
@@ -89,6 +90,7 @@ impl Connection {
         let channels = options.endpoints.iter().map(|endpoint| channel(endpoint, options));
         Ok(Self {
             channels: channels.collect::<Result<_, _>>()?,
+            endpoints: options.endpoints.clone(),
             current: AtomicUsize::new(0),
             user: options.user.clone(),
             token: Mutex::new(None),
@@ -132,7 +134,7 @@ impl Connection {
                 Err(_) => Failure::silent(),
             };
             self.cope(at, &failure);
-            trial.next(failure).await?;
+            trial.next(failure, self.endpoint(at)).await?;
         }
     }
 
@@ -163,7 +165,7 @@ impl Connection {
                 Err(_) => Failure::silent(),
             };
             self.cope(at, &failure);
-            trial.next(failure).await?;
+            trial.next(failure, self.endpoint(at)).await?;
         }
     }
 
@@ -174,6 +176,10 @@ impl Connection {
 
     fn current(&self) -> usize {
         self.current.load(Ordering::Relaxed)
+    }
+
+    fn endpoint(&self, at: usize) -> &str {
+        self.endpoints.get(at).map_or("", |endpoint| endpoint)
     }
 
     /// Does about a failure what helps the next attempt.
@@ -271,7 +277,7 @@ impl Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("endpoints", &self.channels.len())
+            .field("endpoints", &self.endpoints.len())
             .field("current", &self.current())
             .finish_non_exhaustive()
     }
@@ -285,8 +291,12 @@ fn channel(text: &str, options: &EtcdOptions) -> Result<Channel, EtcdError> {
         Some(("https", _)) => true,
         _ => return Err(refused("it has no scheme".into())),
     };
-    let endpoint = Endpoint::from_shared(String::from(text))
-        .map_err(|error| refused(error.to_string()))?
+    let endpoint =
+        Endpoint::from_shared(String::from(text)).map_err(|error| refused(error.to_string()))?;
+    if endpoint.uri().path_and_query().is_some_and(|behind| behind.as_str() != "/") {
+        return Err(refused("something stands behind the port".into()));
+    }
+    let endpoint = endpoint
         .connect_timeout(options.attempt)
         .tcp_nodelay(true)
         // A peer that has gone without a word is noticed. etcd takes more than one ping in 5 s for an attack.
@@ -333,7 +343,7 @@ impl Trial {
     }
 
     /// Waits for the time of the next attempt, or says why there is none.
-    async fn next(&mut self, failure: Failure) -> Result<(), EtcdError> {
+    async fn next(&mut self, failure: Failure, endpoint: &str) -> Result<(), EtcdError> {
         self.attempts = self.attempts.saturating_add(1);
         match failure.kind {
             FailureKind::Unclear => self.unclear = true,
@@ -351,7 +361,7 @@ impl Trial {
             return Err(EtcdError::Unanswered {
                 attempts: self.attempts,
                 unclear: self.unclear,
-                last: failure.message,
+                last: format!("{endpoint}: {}", failure.message).into(),
             });
         }
         sleep(self.pause).await;
@@ -395,7 +405,7 @@ impl Failure {
             | Code::DeadlineExceeded
             | Code::Internal
             | Code::Aborted => {
-                if is_refused(status) {
+                if is_unconnected(status) {
                     FailureKind::NotSent
                 } else {
                     FailureKind::Unclear
@@ -425,12 +435,13 @@ impl Failure {
     }
 }
 
-/// Whether nobody listens at the endpoint.
-fn is_refused(status: &Status) -> bool {
+/// Whether there was no connection to send the request on: nobody listens at the endpoint, its name means nothing, or
+/// there is no way to it.
+fn is_unconnected(status: &Status) -> bool {
     let mut source = status.source();
     while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return error.kind() == io::ErrorKind::ConnectionRefused;
+        if error.is::<ConnectError>() {
+            return true;
         }
         source = error.source();
     }

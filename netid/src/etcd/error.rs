@@ -22,7 +22,9 @@ pub enum EtcdError {
         reason: Box<str>,
     },
     /// An endpoint asks for TLS, and no TLS configuration was given, or the other way round.
-    #[error("{endpoint} and the TLS configuration do not fit: https needs one, http takes none")]
+    #[error(
+        "{endpoint} and the TLS configuration do not fit: https needs `EtcdOptions::with_tls` (feature `etcd-tls`), http takes none"
+    )]
     Tls {
         /// The endpoint.
         endpoint: Box<str>,
@@ -36,11 +38,13 @@ pub enum EtcdError {
         attempts: u32,
         /// Whether one of the attempts may have been carried out all the same.
         unclear: bool,
-        /// How the last attempt ended.
+        /// How the last attempt ended, and at which endpoint.
         last: Box<str>,
     },
     /// etcd said no: a wrong password, a missing permission, no space left, a limit of the server.
-    #[error("etcd refused ({code}): {message}")]
+    #[error(
+        "etcd refused: {message} ({code}); check the user, its permission on the root, and what the server has room for"
+    )]
     Refused {
         /// The status code of gRPC, in words.
         code: Box<str>,

@@ -29,7 +29,16 @@ async fn refused(options: &EtcdOptions) -> EtcdError {
 
 pub(crate) async fn refuses_options_that_do_not_fit() {
     assert_eq!(refused(&EtcdOptions::new([])).await, EtcdError::NoEndpoint);
-    for endpoint in ["127.0.0.1:2379", "", "unix:///run/etcd", "http://", "http://a b"] {
+    for endpoint in [
+        "127.0.0.1:2379",
+        "",
+        "unix:///run/etcd",
+        "http://",
+        "http://a b",
+        "http://127.0.0.1:2379/v3",
+        "http://127.0.0.1:2379?user=vms",
+        "http://127.0.0.1:2379,http://127.0.0.2:2379",
+    ] {
         match refused(&EtcdOptions::new([endpoint])).await {
             EtcdError::Endpoint { endpoint: refused, .. } => assert_eq!(&*refused, endpoint),
             other => panic!("{endpoint}: {other:?}"),
@@ -109,10 +118,16 @@ pub(crate) async fn says_when_nobody_listens() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let options = EtcdOptions::new([&*endpoint]).with_deadline(Duration::from_millis(300));
-    match refused(&options).await {
-        EtcdError::Unanswered { attempts, unclear: false, .. } => assert!(attempts > 1),
-        other => panic!("{other:?}"),
+    // An address that nobody can have is no other case.
+    for endpoint in [&*endpoint, "http://255.255.255.255:2379"] {
+        let options = EtcdOptions::new([endpoint]).with_deadline(Duration::from_millis(300));
+        match refused(&options).await {
+            EtcdError::Unanswered { attempts, unclear: false, last } => {
+                assert!(attempts > 1);
+                assert!(last.starts_with(&format!("{endpoint}: ")), "{last}");
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 
