@@ -23,7 +23,7 @@ pub enum BlockSpaceError {
 pub enum BlocksError<S, L> {
     /// No block was leased, as there is none or the shared store did not say. What is leased already goes on being
     /// handed out.
-    #[error("no block was leased")]
+    #[error("the leased blocks are used up and no other was leased; the cause counts blocks")]
     Lease(#[source] ClaimerError<S>),
     /// The shared store failed or did not answer.
     #[error("the shared claim store failed")]

@@ -124,7 +124,7 @@ where
 
 /// How a search ended without a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("nothing claimed in {attempts} attempts")]
+#[error("nothing claimed in {attempts} attempt{}", if *.attempts == 1 { "" } else { "s" })]
 #[non_exhaustive]
 pub struct AttemptsError<E> {
     /// How many batches were tried, at least one.

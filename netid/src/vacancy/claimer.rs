@@ -322,7 +322,7 @@ pub enum ClaimerError<E> {
         attempts: u32,
     },
     /// The store failed or did not answer.
-    #[error("nothing claimed in {attempts} attempts")]
+    #[error("nothing claimed in {attempts} attempt{}", if *.attempts == 1 { "" } else { "s" })]
     Store {
         /// How many numbers were tried.
         attempts: u32,

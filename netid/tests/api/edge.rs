@@ -271,7 +271,7 @@ fn a_search_ends_with_what_was_in_the_way() {
     let store = MemoryStore::new();
     block_on(store.claim(&owner("a"), &id(1), NOW)).unwrap();
     let error = block_on(claim_with(&store, &owner("b"), id(1), NOW, |_| None)).unwrap_err();
-    assert_eq!(error.to_string(), "nothing claimed in 1 attempts");
+    assert_eq!(error.to_string(), "nothing claimed in 1 attempt");
     assert_eq!(
         error.source().unwrap().to_string(),
         "id/00000001 is held by vm web (uid a); claim another"
