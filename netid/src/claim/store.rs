@@ -84,7 +84,8 @@ pub trait ClaimStore: Send + Sync {
     /// For a creation that takes longer than the grace of pending claims.
     ///
     /// # Errors
-    /// [`BindError::Lost`] when one of them is held no more; none is renewed then.
+    /// [`BindError::Lost`] when one of them is held no more; none is renewed then. A store whose transactions are
+    /// limited refuses a larger batch, as with [`claim`](Self::claim).
     fn renew(
         &self,
         claims: &[Claim],
@@ -93,8 +94,12 @@ pub trait ClaimStore: Send + Sync {
 
     /// Marks claims as [`Bound`](super::ClaimState::Bound), once their owner exists: all or none.
     ///
+    /// No store lets a claim run out, bound or not: that is for a [`Collector`](crate::Collector), which leaves pending
+    /// claims alone for a grace.
+    ///
     /// # Errors
-    /// [`BindError::Lost`] when one of them is held no more; none is bound then.
+    /// [`BindError::Lost`] when one of them is held no more; none is bound then. A store whose transactions are limited
+    /// refuses a larger batch, as with [`claim`](Self::claim).
     fn bind(
         &self,
         claims: &[Claim],

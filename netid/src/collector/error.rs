@@ -2,7 +2,8 @@ use thiserror::Error;
 
 /// Why a look told nothing. Everything is as it was before.
 ///
-/// `E` is the error of the store, `L` of what lists the owners.
+/// `E` is the error of the store, `L` of what lists the owners. This is an error itself if both are: a
+/// `Box<dyn Error>` is none, so let the list fail with a type of its own or an `io::Error`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LookError<E, L> {

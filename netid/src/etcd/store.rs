@@ -62,7 +62,7 @@ pub struct EtcdStore {
 }
 
 impl EtcdStore {
-    /// The most different keys a batch can have: a transaction of etcd takes 128 operations, unless it is told
+    /// The most different keys that can be claimed, bound or renewed at once: a transaction of etcd takes 128 operations, unless it is told
     /// otherwise, and a key needs up to three. Two are left for what keeps attempts from coming late.
     pub const MAX_BATCH: usize = 42;
     /// How many keys are read at once.
@@ -98,7 +98,7 @@ impl EtcdStore {
     /// let local = MemoryStore::new(); // a `RedbStore`, where it is to last
     /// let space = BlockSpace::new(KeyRange::ids(NetId::new(0), NetId::new(u32::MAX))?)?;
     /// let blocks = Blocks::open(shared, local, Owner::new("host", "rack-7-3", "4c4c4544")?, space).await?;
-    /// assert_eq!(blocks.leased(), [], "or what was leased before the restart");
+    /// assert!(blocks.leased().is_empty(), "or what was leased before the restart");
     /// # Ok(())
     /// # }
     /// ```
