@@ -1,3 +1,5 @@
+use core::fmt;
+
 use thiserror::Error;
 
 use super::device::DeviceName;
@@ -19,7 +21,7 @@ pub struct Prefixes<'a> {
 }
 
 /// A checked prefix, as the little-endian bytes of a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Prefix {
     pub(super) word: u128,
     pub(super) len: u8,
@@ -66,6 +68,13 @@ impl Prefix {
     #[inline]
     pub(super) const fn shift(self) -> u32 {
         (self.len as u32).wrapping_mul(8)
+    }
+}
+
+/// The text.
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        DeviceName::from_word(self.word, self.len).as_str().fmt(f)
     }
 }
 

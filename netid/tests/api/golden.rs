@@ -61,6 +61,12 @@ fn foreign_names_are_nobodys() {
 }
 
 #[test]
+fn a_scheme_shows_its_prefixes() {
+    let shown = format!("{:?}", NameScheme::UNDERSCORED);
+    assert!(shown.contains(r#"tap: "tap_", veth_host: "vh_""#), "{shown}");
+}
+
+#[test]
 fn schemes_that_do_not_build() {
     let good = Prefixes {
         tap: "tap_",
