@@ -36,6 +36,43 @@ use crate::vacancy::Claimer;
 /// The local store is for one host and one process at a time, and only `Blocks` claims and releases numbers of the
 /// range in it. Binding and renewing claims, and other keys, are free.
 ///
+/// # What nobody releases
+///
+/// A [`Collector`](crate::Collector) looks at the local store. Its sweep would release numbers behind the back of
+/// `Blocks`, so what is due is released here instead, by [`release_unchanged`](Self::release_unchanged):
+///
+/// ```
+/// use core::convert::Infallible;
+/// use core::time::Duration;
+/// use netid::{BlockSpace, Blocks, Collector, KeyRange, LiveOwners, MemoryStore, NetId, Owner};
+/// # use rand::{SeedableRng, rngs::StdRng};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let start = Duration::from_secs(1_700_000_000);
+/// # let mut rng = StdRng::seed_from_u64(1);
+/// # let space = BlockSpace::new(KeyRange::ids(NetId::new(0), NetId::new(u32::MAX))?)?;
+/// # let host = Owner::new("host", "rack-7-3", "4c4c4544")?;
+/// # let machines = async || Ok::<_, Infallible>(LiveOwners::none());
+/// # let is_gone = async |_: &Owner| true;
+/// # let blocks = Blocks::open(MemoryStore::new(), MemoryStore::new(), host, space).await?;
+/// blocks.claim(&Owner::new("vm", "web", "u1")?, &mut rng, start).await?; // and then a crash
+///
+/// let mut collector = Collector::new("vm");
+/// for minutes in [5, 10] {
+///     let now = start + Duration::from_secs(60 * minutes);
+///     let report = collector.look(blocks.local(), machines, || now).await?;
+///     for suspect in report.due() {
+///         if is_gone(&suspect.owner).await {
+///             blocks.release_unchanged(&suspect.claims, |_| Duration::ZERO, now).await?;
+///         }
+///     }
+/// }
+/// assert_eq!(blocks.return_unused(0, start).await?, 1);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # When a host is gone
 ///
 /// Its blocks stay leased for as long as nobody proves that it is gone: a host that cannot be reached may go on handing
@@ -60,7 +97,8 @@ use crate::vacancy::Claimer;
 ///
 /// let web = Owner::new("vm", "web", "u1")?;
 /// let claim = ids.claim(&web, &mut rng, now).await?;
-/// assert_eq!(claim.key.kind(), ClaimKey::ID);
+/// let id = NetId::new(ids.number(&claim).unwrap());
+/// assert_eq!(claim.key, ClaimKey::id(id));
 /// assert_eq!(ids.claim(&web, &mut rng, now).await?, claim, "it has one");
 /// ids.release(&[claim], |_| Duration::from_secs(60), now).await?;
 /// # Ok(())
@@ -134,8 +172,17 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
         self.lock().blocks.keys().copied().collect()
     }
 
+    /// The number of a claim that was handed out here.
+    #[must_use]
+    pub fn number(&self, claim: &Claim) -> Option<u32> {
+        self.space.range().number(&claim.key)
+    }
+
     /// Hands out a number to an owner: the one it has, or the one of the leased blocks that has been vacant for the
-    /// longest time. A block is leased if there is none.
+    /// longest time. A block is leased if there is none, chosen by `rng` ([`Claimer::claim`] says which sources fit).
+    ///
+    /// Blocks are leased one after another, so where the shared store does not answer, those who need one wait in line:
+    /// give a claim a timeout of its own, or the store a short deadline.
     ///
     /// # Errors
     /// [`BlocksError::Lease`], [`BlocksError::Shared`] and [`BlocksError::Disagreement`] only when a block had to be
@@ -179,7 +226,8 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
         }
     }
 
-    /// Releases numbers, as [`ClaimStore::release`] does.
+    /// Releases numbers, as [`ClaimStore::release`] does. Other claims of the local store may be among them, so what
+    /// [`claims_of`](ClaimStore::claims_of) an owner gives can be released as it is.
     ///
     /// # Errors
     /// [`BlocksError::Local`] when the local store fails. Releasing again is safe.
@@ -192,20 +240,49 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
     where
         F: Fn(&ClaimKey) -> Duration + Send,
     {
-        let cooldowns: BTreeMap<_, _> =
-            claims.iter().map(|claim| (claim.key.clone(), cooldown(&claim.key))).collect();
-        drop(cooldown);
+        let cooldowns = cooldowns(claims, cooldown);
         let cooldown = |key: &ClaimKey| cooldowns.get(key).copied().unwrap_or_default();
         let outcomes = self.local.release(claims, cooldown, now).await;
         let outcomes = outcomes.map_err(BlocksError::Local)?;
+        self.take_back(&outcomes, cooldown, now);
+        Ok(outcomes)
+    }
+
+    /// Releases numbers whose claims are exactly as given, as [`ClaimStore::release_unchanged`] does: what was bound or
+    /// renewed since is not touched.
+    ///
+    /// # Errors
+    /// As [`release`](Self::release).
+    pub async fn release_unchanged<F>(
+        &self,
+        claims: &[Claim],
+        cooldown: F,
+        now: Duration,
+    ) -> Result<Vec<(ClaimKey, ReleaseOutcome)>, Error<S, L>>
+    where
+        F: Fn(&ClaimKey) -> Duration + Send,
+    {
+        let cooldowns = cooldowns(claims, cooldown);
+        let cooldown = |key: &ClaimKey| cooldowns.get(key).copied().unwrap_or_default();
+        let outcomes = self.local.release_unchanged(claims, cooldown, now).await;
+        let outcomes = outcomes.map_err(BlocksError::Local)?;
+        self.take_back(&outcomes, cooldown, now);
+        Ok(outcomes)
+    }
+
+    /// Takes back the numbers that were released.
+    fn take_back(
+        &self,
+        outcomes: &[(ClaimKey, ReleaseOutcome)],
+        cooldown: impl Fn(&ClaimKey) -> Duration,
+        now: Duration,
+    ) {
         let mut stock = self.lock();
-        for (key, outcome) in &outcomes {
+        for (key, outcome) in outcomes {
             if let (true, Some(number)) = (outcome.is_released(), self.space.range().number(key)) {
                 stock.release(&self.space, number, cooldown(key), now);
             }
         }
-        drop(stock);
-        Ok(outcomes)
     }
 
     /// Gives back blocks of which no number is held or cooling, except for so many, and says how many went.
@@ -421,6 +498,14 @@ impl<S: WatchClaims, L: WatchClaims> Drop for Aside<'_, S, L> {
     fn drop(&mut self) {
         self.blocks.lock().put_back(&self.blocks.space, self.number);
     }
+}
+
+/// For how long each key is to rest. It is asked once, as it counts in the store and here.
+fn cooldowns(
+    claims: &[Claim],
+    cooldown: impl Fn(&ClaimKey) -> Duration,
+) -> BTreeMap<ClaimKey, Duration> {
+    claims.iter().map(|claim| (claim.key.clone(), cooldown(&claim.key))).collect()
 }
 
 /// Makes sure that a range is cut in one way in a store, and gives who says otherwise.

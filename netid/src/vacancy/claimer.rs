@@ -104,6 +104,9 @@ impl<S: WatchClaims> Claimer<S> {
 
     /// Claims a number for an owner, chosen uniformly among those that are vacant.
     ///
+    /// The source of randomness must be `Send`, as tasks that wait go from thread to thread: a `StdRng` is, as
+    /// `rand::make_rng` makes one, the `ThreadRng` of `rand::rng` is not.
+    ///
     /// # Errors
     /// [`ClaimerError::Exhausted`] when all are held or cooling, which is made sure of by looking at the store anew.
     /// Any other error is the store's, and ends the search at once; see [`ClaimError`] for what to do about it.

@@ -204,6 +204,35 @@ fn unused_blocks_are_returned() {
     });
 }
 
+/// What a collector has judged is given back, and what was bound since is not.
+#[test]
+fn what_is_unchanged_is_released_and_handed_out_again() {
+    block_on(async {
+        let (shared, local) = (MemoryStore::new(), MemoryStore::new());
+        let blocks = open(&shared, &local, 1, 4).await;
+        let claims = [claim(&blocks, 1).await, claim(&blocks, 2).await];
+        assert_eq!(
+            claims.each_ref().map(|claim| blocks.number(claim)),
+            claims.each_ref().map(|claim| blocks.space().range().number(&claim.key)),
+        );
+        assert!(claims.iter().all(|claim| blocks.number(claim).is_some()));
+        local.bind(&claims[1..]).await.unwrap();
+
+        let released = blocks.release_unchanged(&claims, |_| MINUTE, NOW).await.unwrap();
+        assert_eq!(
+            released.iter().map(|(_, outcome)| outcome.is_released()).collect::<Vec<_>>(),
+            [true, false],
+        );
+        assert_eq!(local.claims_of(&vm(2)).await.unwrap().len(), 1);
+        // Of the four, one is held and one rests.
+        let others = [claim(&blocks, 3).await, claim(&blocks, 4).await];
+        assert!(!others.iter().any(|other| claims.iter().any(|claim| claim.key == other.key)));
+        assert!(blocks.claim(&vm(5), &mut rng(), NOW).await.is_err());
+        let rested = blocks.claim(&vm(5), &mut rng(), NOW + MINUTE).await.unwrap();
+        assert_eq!(rested.key, claims[0].key);
+    });
+}
+
 /// A claim that nobody waited for is in the store, and its block stays.
 #[test]
 fn a_block_with_a_claim_that_nobody_knows_of_is_kept() {
