@@ -288,19 +288,25 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
     /// Gives back blocks of which no number is held or cooling, except for so many, and says how many went.
     ///
     /// # Errors
-    /// When a store fails. What the local store has given up by then is not handed out any more, and is found by
-    /// [`verify`](Self::verify) if it is leased still.
+    /// When a store fails, or [`BlocksError::Disagreement`]. Nothing is given up while the shared store does not answer.
+    /// What the local store has given up before a later failure is not handed out any more; the next call gives it back.
     pub async fn return_unused(&self, keep: usize, now: Duration) -> Result<usize, Error<S, L>> {
-        let _one = self.leasing.lock().await;
+        let mut verified = self.leasing.lock().await;
+        if *verified == Verified::NotYet {
+            self.compare(&mut verified, now).await?;
+        }
+        if self.lock().unused(&self.space).len() <= keep {
+            return Ok(0);
+        }
+        // A host that cannot give them back may well need them.
+        let shared = self.shared_leases().await?;
+        *verified = Verified::NotYet;
         let mut unused: Vec<_> = {
             let mut stock = self.lock();
             let unused: Vec<_> = stock.unused(&self.space).into_iter().skip(keep).collect();
             let remove = |block| Some((block, stock.remove(&self.space, block)?));
             unused.into_iter().filter_map(remove).collect()
         };
-        if unused.is_empty() {
-            return Ok(0);
-        }
         // A claim that nobody waited for may have been made all the same.
         let (held, cooling) =
             numbers(&self.local, &self.space).await.map_err(BlocksError::Local)?;
@@ -314,12 +320,12 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
         let unused: Vec<_> = unused.into_iter().map(|(_, lease)| lease).collect();
         let released = self.local.release(&unused, |_| Duration::ZERO, now).await;
         released.map_err(BlocksError::Local)?;
-        let shared = self.shared_leases().await?;
         let given: BTreeSet<_> = unused.iter().map(|lease| &lease.key).collect();
         let returned: Vec<_> =
             shared.into_iter().filter(|lease| given.contains(&lease.key)).collect();
         let released = self.leases.store().release(&returned, |_| Duration::ZERO, now).await;
         let released = released.map_err(BlocksError::Shared)?;
+        *verified = Verified::Yes;
         Ok(released.iter().filter(|(_, outcome)| outcome.is_released()).count())
     }
 

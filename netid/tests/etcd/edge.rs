@@ -160,10 +160,24 @@ pub(crate) async fn starts_without_etcd() {
         other => panic!("{other:?}"),
     }
 
+    // What is unused is kept while it cannot be given back.
+    let claims = local.list("id/", None, core::num::NonZeroUsize::MAX).await.unwrap();
+    assert_eq!(claims.len(), 256);
+    blocks.release(&claims, |_| Duration::ZERO, NOW).await.unwrap();
+    assert!(blocks.return_unused(0, NOW).await.is_err());
+    assert_eq!(blocks.leased().len(), 1);
+    for uid in 0..256 {
+        blocks.claim(&owner(&uid.to_string()), &mut rng, NOW).await.unwrap();
+    }
+
     server.start(&[&server]);
     server.wait();
     blocks.claim(&owner("256"), &mut rng, NOW).await.unwrap();
     assert_eq!(blocks.leased().len(), 2);
+    let claims = local.list("id/", None, core::num::NonZeroUsize::MAX).await.unwrap();
+    blocks.release(&claims, |_| Duration::ZERO, NOW).await.unwrap();
+    assert_eq!(blocks.return_unused(0, NOW).await.unwrap(), 2);
+    assert_eq!(shared.claims_of(&Owner::new("host", "a", "a").unwrap()).await.unwrap(), []);
     server.remove();
 }
 
