@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::error::{BindError, ClaimError, Obstacle, Taken};
 use super::key::ClaimKey;
 use super::owner::Owner;
-use super::record::{Claim, ClaimState, Generation, ReleaseOutcome};
+use super::record::{Claim, ClaimState, Generation, Proof, ReleaseOutcome};
 use super::store::ClaimStore;
 use super::subscribers::Subscribers;
 use super::watch::{ClaimWatch, KeyState, WatchClaims, WatchEvent};
@@ -71,6 +71,36 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    fn release_proven(
+        &self,
+        claims: &[Claim],
+        proof: Proof,
+        cooldown: impl Fn(&ClaimKey) -> Duration,
+        now: Duration,
+    ) -> Vec<(ClaimKey, ReleaseOutcome)> {
+        // The caller's function runs before the lock is taken: it may panic or use the store.
+        let cooldowns: Vec<_> = claims.iter().map(|claim| cooldown(&claim.key)).collect();
+        let mut state = self.lock();
+        state.forget_deadlines(now);
+        let mut changes = Vec::new();
+        let outcomes = claims.iter().zip(cooldowns).map(|(claim, cooldown)| {
+            let outcome = match state.held(&claim.key) {
+                None => ReleaseOutcome::NotHeld,
+                Some(held) if !proof.accepts(held, claim) => {
+                    ReleaseOutcome::HeldByOther(held.clone())
+                }
+                Some(_) => {
+                    changes.push(state.release(claim, cooldown, now));
+                    ReleaseOutcome::Released
+                }
+            };
+            (claim.key.clone(), outcome)
+        });
+        let outcomes = outcomes.collect();
+        state.subscribers.tell(&changes);
+        outcomes
     }
 
     /// Every change is checked before the first of its steps is made, and the steps do not panic, so a
@@ -152,25 +182,19 @@ impl ClaimStore for MemoryStore {
     where
         F: Fn(&ClaimKey) -> Duration + Send,
     {
-        // The caller's function runs before the lock is taken: it may panic or use the store.
-        let cooldowns: Vec<_> = claims.iter().map(|claim| cooldown(&claim.key)).collect();
-        let mut state = self.lock();
-        state.forget_deadlines(now);
-        let mut changes = Vec::new();
-        let outcomes = claims.iter().zip(cooldowns).map(|(claim, cooldown)| {
-            let outcome = match state.held(&claim.key) {
-                None => ReleaseOutcome::NotHeld,
-                Some(held) if !held.is_same(claim) => ReleaseOutcome::HeldByOther(held.clone()),
-                Some(_) => {
-                    changes.push(state.release(claim, cooldown, now));
-                    ReleaseOutcome::Released
-                }
-            };
-            (claim.key.clone(), outcome)
-        });
-        let outcomes = outcomes.collect();
-        state.subscribers.tell(&changes);
-        Ok(outcomes)
+        Ok(self.release_proven(claims, Proof::Generation, cooldown, now))
+    }
+
+    async fn release_unchanged<F>(
+        &self,
+        claims: &[Claim],
+        cooldown: F,
+        now: Duration,
+    ) -> Result<Vec<(ClaimKey, ReleaseOutcome)>, Infallible>
+    where
+        F: Fn(&ClaimKey) -> Duration + Send,
+    {
+        Ok(self.release_proven(claims, Proof::Unchanged, cooldown, now))
     }
 
     async fn get(&self, key: &ClaimKey) -> Result<Option<Claim>, Infallible> {

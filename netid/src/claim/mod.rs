@@ -21,6 +21,8 @@ pub use key_rules::{KeyError, KeyFault};
 #[cfg(feature = "std")]
 pub use memory::{MemoryStore, MemoryWatch};
 pub use owner::{Owner, OwnerError, OwnerField};
+#[cfg(any(feature = "etcd", feature = "redb"))]
+pub(crate) use record::Proof;
 pub use record::{Claim, ClaimState, Generation, ReleaseOutcome};
 pub use retry::{AttemptsError, claim_any, claim_with};
 pub use store::ClaimStore;

@@ -90,6 +90,27 @@ pub enum ClaimState {
     Bound,
 }
 
+/// What a claim has to have in common with the one that is held to be released.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Proof {
+    /// The key, the uid and the generation.
+    Generation,
+    /// Everything.
+    Unchanged,
+}
+
+#[cfg(feature = "std")]
+impl Proof {
+    /// Whether a claim that is held may be released by somebody who shows one.
+    pub(crate) fn accepts(self, held: &Claim, shown: &Claim) -> bool {
+        match self {
+            Self::Generation => held.is_same(shown),
+            Self::Unchanged => held == shown,
+        }
+    }
+}
+
 /// What became of a claim that was to be released.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -98,7 +119,8 @@ pub enum ReleaseOutcome {
     Released,
     /// Nobody holds the key. It may be in its cooldown.
     NotHeld,
-    /// This claim holds the key, and still does: it is another owner's, or a later one of the same owner.
+    /// This claim holds the key, and still does: it is another owner's, or a later one of the same owner; or it
+    /// has changed, where that matters.
     HeldByOther(Claim),
 }
 

@@ -116,6 +116,24 @@ pub trait ClaimStore: Send + Sync {
     where
         F: Fn(&ClaimKey) -> Duration + Send;
 
+    /// Releases claims that are exactly as given, each on its own proof: as [`release`](Self::release), but the state
+    /// and the time of a claim belong to its proof. A claim that was bound or renewed since is
+    /// [`HeldByOther`](ReleaseOutcome::HeldByOther).
+    ///
+    /// For whoever releases what is not its own because of what it has seen, such as a
+    /// [`Collector`](crate::Collector).
+    ///
+    /// # Errors
+    /// When the store fails or does not answer. Releasing again is safe.
+    fn release_unchanged<F>(
+        &self,
+        claims: &[Claim],
+        cooldown: F,
+        now: Duration,
+    ) -> impl Future<Output = Result<Vec<(ClaimKey, ReleaseOutcome)>, Self::Error>> + Send
+    where
+        F: Fn(&ClaimKey) -> Duration + Send;
+
     /// Releases everything an owner holds at this time.
     ///
     /// A claim that the owner makes meanwhile may be left; one that it released and made again

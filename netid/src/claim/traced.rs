@@ -174,6 +174,30 @@ impl<S: ClaimStore> ClaimStore for TracedStore<S> {
         outcome.instrument(span).await
     }
 
+    async fn release_unchanged<F>(
+        &self,
+        claims: &[Claim],
+        cooldown: F,
+        now: Duration,
+    ) -> Result<Vec<(ClaimKey, ReleaseOutcome)>, S::Error>
+    where
+        F: Fn(&ClaimKey) -> Duration + Send,
+    {
+        let span = debug_span!(
+            "release_unchanged",
+            owner.kind = claims.first().map(|claim| claim.owner.kind()),
+            owner.uid = claims.first().map(|claim| claim.owner.uid()),
+            keys = claims.len(),
+            first = claims.first().map(|claim| claim.key.as_str()),
+        );
+        let outcome = async {
+            let outcome = self.store.release_unchanged(claims, cooldown, now).await;
+            told(&outcome, |outcomes| released(outcomes));
+            outcome
+        };
+        outcome.instrument(span).await
+    }
+
     async fn release_all<F>(
         &self,
         owner: &Owner,

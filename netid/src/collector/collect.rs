@@ -28,22 +28,20 @@ use crate::claim::{Claim, ClaimState, ClaimStore};
 ///
 /// A collector is for one kind of owner, so that a list of machines says nothing about what hosts hold. It
 /// keeps its suspects in memory. One that is started again begins with no suspects, and several may work
-/// side by side: a release takes proof.
+/// side by side: a release takes proof that nothing has changed
+/// ([`ClaimStore::release_unchanged`]).
 ///
 /// It is not the way to release what an owner held that is known to be gone. That is
 /// [`ClaimStore::release_all`], which costs as much as this owner holds; a look costs as much as there is.
 ///
 /// # What a creation owes
 ///
-/// Claims are made before their owner, and count for the [pending grace](Self::with_pending_grace) from
-/// [`Claim::since`]. A creation keeps to four rules, by a clock that agrees with the collector's:
+/// Claims are made before their owner, and are left alone for the [pending grace](Self::with_pending_grace)
+/// from [`Claim::since`]. A creation keeps to three rules:
 ///
 /// - It records its owner where the collector will look for it, then binds its claims.
-/// - If it takes longer, it calls [`ClaimStore::renew`], and has the answer before the grace has passed.
-/// - Once its owner is recorded, and before it binds, it looks at the clock. If the grace has passed, its
-///   claims may be about to be released: it releases them itself and claims again, which gives a generation
-///   that nobody else can release, or gives up.
-/// - When it is told [`Lost`](crate::BindError::Lost), it removes the owner again.
+/// - If it takes longer, it calls [`ClaimStore::renew`] within the grace.
+/// - When it is told [`Lost`](crate::BindError::Lost), it removes the owner again: it was too late.
 ///
 /// # Time
 ///
@@ -135,9 +133,6 @@ impl Collector {
 
     /// How long an owner must be missing: the least time between the two looks that do not find it. An owner
     /// that existed may be between two places; a machine that restarts or moves must be back in this time.
-    ///
-    /// A creation that is late, crashes and starts again is safe if this is not shorter than the pending
-    /// grace, or than the longest that one of its operations is under way.
     #[must_use]
     pub const fn with_absence(mut self, absence: Duration) -> Self {
         self.absence = absence;

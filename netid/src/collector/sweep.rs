@@ -13,7 +13,7 @@ impl Collector {
     /// What an owner holds is read again first, and left alone if it is not what the looks saw. Then `alive`
     /// is asked about this owner, and must answer from whoever decides about owners, not from a view: only
     /// [`Gone`](Liveness::Gone) lets its claims be released, all in one call of
-    /// [`ClaimStore::release`], each on its own proof. `cooldown` is as there.
+    /// [`ClaimStore::release_unchanged`], each on its own proof. `cooldown` is as there.
     ///
     /// An error concerns its owner only; such an owner stays due. Every other one is forgotten. The cost is
     /// what the due owners hold. Sweeping twice does no harm, and neither does dropping the future.
@@ -97,10 +97,12 @@ impl Collector {
         match alive(suspect.owner.clone()).await {
             Err(error) => SweepOutcome::Unknown(error),
             Ok(Liveness::Alive) => SweepOutcome::Alive,
-            Ok(Liveness::Gone) => match store.release(&suspect.claims, cooldown, now).await {
-                Ok(outcomes) => SweepOutcome::Released(outcomes),
-                Err(error) => SweepOutcome::Store(error),
-            },
+            Ok(Liveness::Gone) => {
+                match store.release_unchanged(&suspect.claims, cooldown, now).await {
+                    Ok(outcomes) => SweepOutcome::Released(outcomes),
+                    Err(error) => SweepOutcome::Store(error),
+                }
+            }
         }
     }
 }

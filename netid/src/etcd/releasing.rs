@@ -3,11 +3,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::error::EtcdError;
-use super::layout::write_cooling;
+use super::layout::{write_claim, write_cooling};
 use super::proto::TxnRequest;
 use super::store::{EtcdStore, generation};
 use super::txn;
-use crate::claim::{Claim, ClaimKey, ReleaseOutcome};
+use crate::claim::{Claim, ClaimKey, Proof, ReleaseOutcome};
 
 /// How claims are released: a transaction for each in one transaction for all.
 impl EtcdStore {
@@ -18,6 +18,7 @@ impl EtcdStore {
     pub(super) async fn release_batches(
         &self,
         claims: &[Claim],
+        proof: Proof,
         cooldowns: Vec<Duration>,
         now: Duration,
     ) -> Result<Vec<(ClaimKey, ReleaseOutcome)>, EtcdError> {
@@ -30,7 +31,7 @@ impl EtcdStore {
             let distinct = left.iter().take_while(|claim| seen.insert(&claim.key)).count();
             let (now_released, later) = left.split_at(distinct.min(Self::RELEASES));
             let batch: Vec<_> = now_released.iter().zip(cooldowns.by_ref()).collect();
-            let outcomes = self.release_each(&batch, now).await?;
+            let outcomes = self.release_each(&batch, proof, now).await?;
             let keys = now_released.iter().map(|claim| claim.key.clone());
             released.extend(keys.zip(outcomes));
             left = later;
@@ -42,6 +43,7 @@ impl EtcdStore {
     async fn release_each(
         &self,
         claims: &[(&Claim, Duration)],
+        proof: Proof,
         now: Duration,
     ) -> Result<Vec<ReleaseOutcome>, EtcdError> {
         let releases = claims.iter().map(|(claim, cooldown)| {
@@ -53,12 +55,15 @@ impl EtcdStore {
                 let until = now.saturating_add(*cooldown);
                 success.push(txn::put(self.layout.cooling(key), write_cooling(until, owner)));
             }
+            let mut compare = Vec::from([
+                txn::was_created(held.clone(), generation(claim)),
+                txn::was_created(owned, generation(claim)),
+            ]);
+            if let Proof::Unchanged = proof {
+                compare.push(txn::has_value(held, write_claim(owner, claim.state, claim.since)));
+            }
             txn::nested(TxnRequest {
-                compare: [
-                    txn::was_created(held, generation(claim)),
-                    txn::was_created(owned, generation(claim)),
-                ]
-                .into(),
+                compare,
                 success,
                 failure: [txn::read(self.slot_range(key))].into(),
             })

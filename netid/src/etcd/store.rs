@@ -13,7 +13,7 @@ use super::proto::{RangeRequest, RangeResponse, ResponseOp, TxnRequest, TxnRespo
 use super::txn::{self, RANGE, TXN};
 use super::watch::EtcdWatch;
 use crate::claim::{
-    BindError, Claim, ClaimError, ClaimKey, ClaimState, ClaimStore, Owner, ReleaseOutcome,
+    BindError, Claim, ClaimError, ClaimKey, ClaimState, ClaimStore, Owner, Proof, ReleaseOutcome,
     WatchClaims,
 };
 
@@ -177,7 +177,22 @@ impl ClaimStore for EtcdStore {
         // The caller's function runs before anything is asked: it may panic or use the store.
         let cooldowns = claims.iter().map(|claim| cooldown(&claim.key)).collect();
         drop(cooldown);
-        self.release_batches(claims, cooldowns, now).await
+        self.release_batches(claims, Proof::Generation, cooldowns, now).await
+    }
+
+    async fn release_unchanged<F>(
+        &self,
+        claims: &[Claim],
+        cooldown: F,
+        now: Duration,
+    ) -> Result<Vec<(ClaimKey, ReleaseOutcome)>, EtcdError>
+    where
+        F: Fn(&ClaimKey) -> Duration + Send,
+    {
+        // The caller's function runs before anything is asked: it may panic or use the store.
+        let cooldowns = claims.iter().map(|claim| cooldown(&claim.key)).collect();
+        drop(cooldown);
+        self.release_batches(claims, Proof::Unchanged, cooldowns, now).await
     }
 
     async fn get(&self, key: &ClaimKey) -> Result<Option<Claim>, EtcdError> {

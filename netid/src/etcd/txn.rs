@@ -30,6 +30,11 @@ pub(super) fn was_written(key: Vec<u8>, revision: i64) -> Compare {
     compare(CompareTarget::Mod, key, Vec::new(), target_union)
 }
 
+/// That a key is there with a value.
+pub(super) fn has_value(key: Vec<u8>, value: Vec<u8>) -> Compare {
+    compare(CompareTarget::Value, key, Vec::new(), Some(TargetUnion::Value(value)))
+}
+
 fn compare(
     target: CompareTarget,
     key: Vec<u8>,

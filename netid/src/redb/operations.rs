@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::error::RedbError;
 use super::records::Slot;
 use super::table::{Changes, ReadClaims as _};
-use crate::claim::{Claim, ClaimKey, ClaimState, Obstacle, Owner, ReleaseOutcome, Taken};
+use crate::claim::{Claim, ClaimKey, ClaimState, Obstacle, Owner, Proof, ReleaseOutcome, Taken};
 
 /// One change of the store. All of it is checked before the first of its steps is made, so that a damaged record
 /// fails this change alone.
@@ -144,6 +144,7 @@ impl Operation for Update {
 pub(super) struct Release {
     /// The claims, and for how long their keys rest.
     pub(super) claims: Vec<(Claim, Duration)>,
+    pub(super) proof: Proof,
     pub(super) now: Duration,
 }
 
@@ -159,7 +160,9 @@ impl Operation for Release {
                 if gone.contains(&claim.key) { None } else { changes.now().held(&claim.key)? };
             let outcome = match held {
                 None => ReleaseOutcome::NotHeld,
-                Some(held) if !held.is_same(&claim) => ReleaseOutcome::HeldByOther(held),
+                Some(held) if !self.proof.accepts(&held, &claim) => {
+                    ReleaseOutcome::HeldByOther(held)
+                }
                 Some(held) => {
                     let until = (!cooldown.is_zero()).then(|| self.now.saturating_add(cooldown));
                     gone.insert(claim.key.clone());

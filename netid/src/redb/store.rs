@@ -17,7 +17,8 @@ use super::table::ReadClaims as _;
 use super::watch::{RedbWatch, Subscription};
 use super::writer::{self, Request};
 use crate::claim::{
-    BindError, Claim, ClaimError, ClaimKey, ClaimStore, Owner, ReleaseOutcome, Taken, WatchClaims,
+    BindError, Claim, ClaimError, ClaimKey, ClaimStore, Owner, Proof, ReleaseOutcome, Taken,
+    WatchClaims,
 };
 
 /// A [`ClaimStore`] in a file, for the claims of one host.
@@ -106,6 +107,18 @@ impl RedbStore {
         }
     }
 
+    async fn release_proven(
+        &self,
+        claims: &[Claim],
+        proof: Proof,
+        cooldown: impl Fn(&ClaimKey) -> Duration,
+        now: Duration,
+    ) -> Result<Vec<(ClaimKey, ReleaseOutcome)>, RedbError> {
+        // The caller's function runs here: it may panic or use the store.
+        let claims = claims.iter().map(|claim| (claim.clone(), cooldown(&claim.key))).collect();
+        self.ask(Release { claims, proof, now }).await.map_err(Failure::into_error)
+    }
+
     /// Asks the writer for what is known of some keys and what changes.
     pub(super) fn subscribe(&self, prefix: &str) -> Result<Subscription, RedbError> {
         let (answer, subscription) = oneshot::channel();
@@ -179,9 +192,19 @@ impl ClaimStore for RedbStore {
     where
         F: Fn(&ClaimKey) -> Duration + Send,
     {
-        // The caller's function runs here: it may panic or use the store.
-        let claims = claims.iter().map(|claim| (claim.clone(), cooldown(&claim.key))).collect();
-        self.ask(Release { claims, now }).await.map_err(Failure::into_error)
+        self.release_proven(claims, Proof::Generation, cooldown, now).await
+    }
+
+    async fn release_unchanged<F>(
+        &self,
+        claims: &[Claim],
+        cooldown: F,
+        now: Duration,
+    ) -> Result<Vec<(ClaimKey, ReleaseOutcome)>, RedbError>
+    where
+        F: Fn(&ClaimKey) -> Duration + Send,
+    {
+        self.release_proven(claims, Proof::Unchanged, cooldown, now).await
     }
 
     async fn get(&self, key: &ClaimKey) -> Result<Option<Claim>, RedbError> {

@@ -83,6 +83,15 @@ impl ClaimStore for Remote {
         self.store.release(claims, cooldown, now).await
     }
 
+    async fn release_unchanged<F: Fn(&ClaimKey) -> Duration + Send>(
+        &self,
+        claims: &[Claim],
+        cooldown: F,
+        now: Duration,
+    ) -> Result<Vec<(ClaimKey, ReleaseOutcome)>, Infallible> {
+        self.store.release_unchanged(claims, cooldown, now).await
+    }
+
     async fn get(&self, key: &ClaimKey) -> Result<Option<Claim>, Infallible> {
         self.store.get(key).await
     }

@@ -176,6 +176,15 @@ impl ClaimStore for Failing {
         lift(self.store.release(claims, cooldown, now).await)
     }
 
+    async fn release_unchanged<F: Fn(&ClaimKey) -> Duration + Send>(
+        &self,
+        claims: &[Claim],
+        cooldown: F,
+        now: Duration,
+    ) -> Result<Vec<(ClaimKey, ReleaseOutcome)>, NoConnection> {
+        lift(self.store.release_unchanged(claims, cooldown, now).await)
+    }
+
     async fn get(&self, key: &ClaimKey) -> Result<Option<Claim>, NoConnection> {
         lift(self.store.get(key).await)
     }

@@ -108,6 +108,7 @@ fn operations_are_told() {
         store.bind(&claims).await.unwrap();
         store.release(&claims[..1], |_| Duration::from_secs(1), NOW).await.unwrap();
         store.release(&claims, |_| Duration::ZERO, NOW).await.unwrap();
+        store.release_unchanged(&claims[1..], |_| Duration::ZERO, NOW).await.unwrap();
         store.claim(&b, &[name("x")], NOW).await.unwrap_err();
         store.bind(&claims).await.unwrap_err();
         store.get(&name("z")).await.unwrap();
@@ -127,6 +128,7 @@ fn operations_are_told() {
         r#"bind owner.kind="vm" owner.uid="a" keys=2 first="name/x": DEBUG bound"#,
         r#"release owner.kind="vm" owner.uid="a" keys=1 first="name/x": DEBUG released released=1 not_held=0 held_by_other=0"#,
         r#"release owner.kind="vm" owner.uid="a" keys=2 first="name/x": DEBUG released released=1 not_held=1 held_by_other=0"#,
+        r#"release_unchanged owner.kind="vm" owner.uid="a" keys=1 first="name/y": DEBUG released released=0 not_held=1 held_by_other=0"#,
         r#"claim owner.kind="vm" owner.uid="b" keys=1 first="name/x": DEBUG cooling key="name/x" until=1700000001s"#,
         r#"bind owner.kind="vm" owner.uid="a" keys=2 first="name/x": WARN lost key="name/x""#,
         r#"get key="name/z": DEBUG got holder=vm web (uid b)"#,

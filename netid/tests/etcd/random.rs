@@ -1,5 +1,6 @@
 //! Random sequences in etcd and in the model.
 
+use netid::EtcdStore;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -9,7 +10,9 @@ use crate::world::{Step, World};
 pub(crate) async fn sequences_agree_with_the_model() {
     for seed in 0..8 {
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut world = World::new(Server::shared().store().await, 3, 4);
+        let options = Server::shared().options();
+        let connect = async || EtcdStore::connect(&options).await.unwrap();
+        let mut world = World::new(connect().await, 3, 4);
         let mut below = |limit: u32| (rng.next_u32() % limit) as usize;
         for _ in 0..60 {
             let (owner, key, age) = (below(3), below(4), below(2));
@@ -23,6 +26,11 @@ pub(crate) async fn sequences_agree_with_the_model() {
                 _ => Step::Tick,
             };
             world.step(step).await;
+            if below(10) == 0 {
+                // Another process goes on.
+                let other = connect().await;
+                world = world.with_store(|_| other);
+            }
         }
     }
 }

@@ -168,3 +168,29 @@ pub(crate) async fn releases_many_at_once<S: ClaimStore>(store: S) {
     assert_eq!(store.claims_of(&owner("a")).await.unwrap(), []);
     assert_eq!(store.forget_cooldowns(NOW + SECOND).await.unwrap(), claims.len());
 }
+
+pub(crate) async fn goes_by_every_change_if_told<S: ClaimStore>(store: S) {
+    let batch = [name("a"), name("b"), name("c"), name("d")];
+    let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
+    store.bind(&claims[..1]).await.unwrap();
+    store.renew(&claims[1..2], NOW + SECOND).await.unwrap();
+    let bound = store.get(&name("a")).await.unwrap().unwrap();
+    let renewed = store.get(&name("b")).await.unwrap().unwrap();
+    let mut forged = claims[2].clone();
+    forged.owner = owner("b");
+
+    let shown = [&claims[..2], from_ref(&forged), &claims[3..], &claims[3..]].concat();
+    let released = store.release_unchanged(&shown, no_cooldown, NOW).await.unwrap();
+    let expected = [
+        ReleaseOutcome::HeldByOther(bound.clone()),
+        ReleaseOutcome::HeldByOther(renewed.clone()),
+        ReleaseOutcome::HeldByOther(claims[2].clone()),
+        ReleaseOutcome::Released,
+        ReleaseOutcome::NotHeld,
+    ];
+    assert_eq!(outcomes(released), expected);
+    let released = store.release_unchanged(&[bound, renewed], |_| SECOND, NOW).await.unwrap();
+    assert!(released.iter().all(|(_, outcome)| outcome.is_released()));
+    assert_eq!(store.claims_of(&owner("a")).await.unwrap(), claims[2..3]);
+    assert!(store.claim(&owner("b"), &batch[..1], NOW).await.is_err());
+}

@@ -95,39 +95,38 @@ fn with_another_key_drawn_after_an_answer_was_lost() {
     unsafe_because("a holds", || with_taker(Run::new(budget), "a", "ab", Taking::OneByOne));
 }
 
-const CARELESS: Plan = Plan { renewals: 0, is_careless: true };
-
 /// Its owner enters the inventory, and its claims are bound, between the question and the release.
 #[test]
-fn with_a_creation_that_does_not_look_at_the_clock() {
+fn with_a_release_that_does_not_notice_a_binding() {
     unsafe_because("a lost name/a", || {
-        with_life(Run::new(TICKS), "a", "a", CARELESS).with(|hand| collect(hand, Habit::default()))
+        with_life(Run::new(TICKS), "a", "a", Plan::default())
+            .with_rule(Rule::NotTheState, |hand| collect(hand, Habit::default()))
     });
 }
 
 /// A renewal arrives after the second look, its sender crashes, and its successor takes it for timely.
 #[test]
-fn with_an_absence_that_is_shorter_than_the_grace() {
+fn with_a_release_that_does_not_notice_a_renewal() {
     let budget = Budget { ticks: 2, crashes: 1, losses: 1, ..Budget::default() };
     let habit = Habit { absence: 0, ..Habit::default() };
     unsafe_because("a lost name/a", || {
-        with_life(Run::new(budget), "a", "a", Plan { renewals: 1, ..Plan::default() })
-            .with(|hand| collect(hand, habit))
+        with_life(Run::new(budget), "a", "a", Plan { renewals: 1 })
+            .with_rule(Rule::NotTheState, |hand| collect(hand, habit))
     });
 }
 
-/// Neither would do harm where a release compares the state and the time of the claim too.
+/// Neither does harm where a release notices every change, however late a creation is and however short the absence.
 #[test]
 fn except_where_a_release_notices_every_change() {
     let budget = Budget { ticks: 3 + MORE, crashes: MORE, ..Budget::default() };
     safe(10_000, || {
-        with_life(Run::new(budget), "a", "a", CARELESS)
-            .with_rule(Rule::Unchanged, |hand| collect(hand, Habit::default()))
+        with_life(Run::new(budget), "a", "a", Plan::default())
+            .with(|hand| collect(hand, Habit::default()))
     });
     let budget = Budget { ticks: 2, crashes: MORE, losses: MORE, ..Budget::default() };
     let habit = Habit { absence: 0, ..Habit::default() };
     safe(1_000, || {
-        with_life(Run::new(budget), "a", "a", Plan { renewals: MORE, ..CARELESS })
-            .with_rule(Rule::Unchanged, |hand| collect(hand, habit))
+        with_life(Run::new(budget), "a", "a", Plan { renewals: MORE })
+            .with(|hand| collect(hand, habit))
     });
 }

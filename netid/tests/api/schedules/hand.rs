@@ -31,8 +31,15 @@ pub(super) enum Rule {
     AnyGeneration,
     /// Nothing: a broken store.
     AnyOwner,
-    /// The state and the time as well.
-    Unchanged,
+    /// The owner and the generation, also where the state and the time are asked for: a broken store.
+    NotTheState,
+}
+
+/// Which of the two releases is asked for.
+#[derive(Clone, Copy)]
+enum Shown {
+    Generation,
+    Everything,
 }
 
 /// The answer did not arrive.
@@ -189,12 +196,43 @@ impl Hand {
         match (self.rule, held) {
             (Rule::AnyGeneration, Some(held)) if held.owner.is_same(&claim.owner) => held,
             (Rule::AnyOwner, Some(held)) => held,
-            (Rule::Unchanged, Some(held)) if held != *claim => {
-                let nobody = netid::Generation::new(0);
-                Claim::new(claim.key.clone(), claim.owner.clone(), nobody, claim.since)
-            }
+            (Rule::NotTheState, Some(held)) if held.is_same(claim) => held,
             _ => claim.clone(),
         }
+    }
+
+    async fn release_by(
+        &self,
+        claims: &[Claim],
+        cooldown: impl Fn(&ClaimKey) -> Duration + Send,
+        proof: Shown,
+        now: Duration,
+    ) -> Result<Vec<(ClaimKey, ReleaseOutcome)>, Lost> {
+        let answer = self.turn(Next::Write, "release").await;
+        if answer == Answer::LostBefore {
+            return Err(self.lost());
+        }
+        self.forget(now);
+        let rests: Vec<_> = claims.iter().map(|claim| now + cooldown(&claim.key)).collect();
+        let mut proofs = Vec::new();
+        for claim in claims {
+            proofs.push(self.proof(claim).await);
+        }
+        let Ok(outcomes) = match proof {
+            Shown::Generation => self.world.store.release(&proofs, cooldown, now).await,
+            Shown::Everything => self.world.store.release_unchanged(&proofs, cooldown, now).await,
+        };
+        for ((proof, rest), (_, outcome)) in proofs.into_iter().zip(rests).zip(&outcomes) {
+            if outcome.is_released() && rest > now {
+                let rest = (rest, proof.owner.uid().to_owned());
+                self.world.state().cooling.insert(proof.key, rest);
+            }
+        }
+        if answer == Answer::LostAfter {
+            return Err(self.lost());
+        }
+        self.learn(outcomes.iter().map(|(_, outcome)| Token::Word(outcome.is_released().into())));
+        Ok(outcomes)
     }
 }
 
@@ -281,28 +319,19 @@ impl ClaimStore for Hand {
     where
         F: Fn(&ClaimKey) -> Duration + Send,
     {
-        let answer = self.turn(Next::Write, "release").await;
-        if answer == Answer::LostBefore {
-            return Err(self.lost());
-        }
-        self.forget(now);
-        let rests: Vec<_> = claims.iter().map(|claim| now + cooldown(&claim.key)).collect();
-        let mut proofs = Vec::new();
-        for claim in claims {
-            proofs.push(self.proof(claim).await);
-        }
-        let Ok(outcomes) = self.world.store.release(&proofs, cooldown, now).await;
-        for ((proof, rest), (_, outcome)) in proofs.into_iter().zip(rests).zip(&outcomes) {
-            if outcome.is_released() && rest > now {
-                let rest = (rest, proof.owner.uid().to_owned());
-                self.world.state().cooling.insert(proof.key, rest);
-            }
-        }
-        if answer == Answer::LostAfter {
-            return Err(self.lost());
-        }
-        self.learn(outcomes.iter().map(|(_, outcome)| Token::Word(outcome.is_released().into())));
-        Ok(outcomes)
+        self.release_by(claims, cooldown, Shown::Generation, now).await
+    }
+
+    async fn release_unchanged<F>(
+        &self,
+        claims: &[Claim],
+        cooldown: F,
+        now: Duration,
+    ) -> Result<Vec<(ClaimKey, ReleaseOutcome)>, Lost>
+    where
+        F: Fn(&ClaimKey) -> Duration + Send,
+    {
+        self.release_by(claims, cooldown, Shown::Everything, now).await
     }
 
     async fn get(&self, key: &ClaimKey) -> Result<Option<Claim>, Lost> {

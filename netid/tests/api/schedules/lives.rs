@@ -29,14 +29,12 @@ const fn a_tick(_: &ClaimKey) -> Duration {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Plan {
     pub(super) renewals: u32,
-    /// It never looks at the clock.
-    pub(super) is_careless: bool,
 }
 
 /// Claims, makes the owner, binds, lives, removes the owner, releases.
 pub(super) async fn life(hand: Hand, owner: Owner, keys: Vec<ClaimKey>, plan: Plan) {
     hand.pause().await;
-    if let Some(claims) = obtain(&hand, &owner, &keys, plan).await {
+    if let Some(claims) = obtain(&hand, &owner, &keys).await {
         go_on(&hand, &owner, &keys, plan, claims).await;
     }
 }
@@ -46,7 +44,7 @@ pub(super) async fn life_again(hand: Hand, owner: Owner, keys: Vec<ClaimKey>, pl
     if hand.was_removed(&owner).await {
         return release_all(&hand, &owner).await;
     }
-    match obtain(&hand, &owner, &keys, plan).await {
+    match obtain(&hand, &owner, &keys).await {
         Some(claims) => go_on(&hand, &owner, &keys, plan, claims).await,
         None => hand.remove(&owner).await,
     }
@@ -55,7 +53,7 @@ pub(super) async fn life_again(hand: Hand, owner: Owner, keys: Vec<ClaimKey>, pl
 async fn go_on(hand: &Hand, owner: &Owner, keys: &[ClaimKey], plan: Plan, mut claims: Vec<Claim>) {
     for left in (1..=plan.renewals).rev() {
         hand.sum_up(10 + left, &claims);
-        match renew(hand, owner, keys, plan, claims).await {
+        match renew(hand, owner, keys, claims).await {
             Some(renewed) => claims = renewed,
             None => return hand.remove(owner).await,
         }
@@ -63,7 +61,7 @@ async fn go_on(hand: &Hand, owner: &Owner, keys: &[ClaimKey], plan: Plan, mut cl
     hand.sum_up(1, &claims);
     hand.record(owner).await;
     hand.sum_up(2, &claims);
-    if (plan.is_careless || in_time(hand, &claims)) && bind(hand, &claims).await {
+    if bind(hand, &claims).await {
         hand.sum_up(5, &claims);
         hand.pause().await;
     }
@@ -75,18 +73,13 @@ async fn go_on(hand: &Hand, owner: &Owner, keys: &[ClaimKey], plan: Plan, mut cl
 }
 
 /// Claims for an owner that is not made yet, or made already and in need of what it holds.
-async fn obtain(hand: &Hand, owner: &Owner, keys: &[ClaimKey], plan: Plan) -> Option<Vec<Claim>> {
+async fn obtain(hand: &Hand, owner: &Owner, keys: &[ClaimKey]) -> Option<Vec<Claim>> {
     loop {
         let now = hand.clock();
         match hand.claim(owner, keys, now).await {
             Ok(claims) => {
                 hand.world.state().believe(&claims);
-                if plan.is_careless || in_time(hand, &claims) {
-                    return Some(claims);
-                }
-                // Somebody may be about to release them; not so the next generation.
-                hand.world.state().doubt(&claims);
-                release(hand, &claims).await;
+                return Some(claims);
             }
             Err(ClaimError::Taken(_)) => return None,
             Err(ClaimError::Unknown(Lost)) => {}
@@ -99,21 +92,20 @@ async fn renew(
     hand: &Hand,
     owner: &Owner,
     keys: &[ClaimKey],
-    plan: Plan,
     claims: Vec<Claim>,
 ) -> Option<Vec<Claim>> {
     loop {
         let now = hand.clock();
         match hand.renew(&claims, now).await {
-            Ok(renewed) if in_time(hand, &claims) => {
+            Ok(renewed) => {
                 hand.world.state().believe(&renewed);
                 return Some(renewed);
             }
-            Err(BindError::Store(Lost)) if in_time(hand, &claims) => {}
-            _ => {
+            Err(BindError::Store(Lost)) => {}
+            Err(_) => {
                 hand.world.state().doubt(&claims);
                 release(hand, &claims).await;
-                return obtain(hand, owner, keys, plan).await;
+                return obtain(hand, owner, keys).await;
             }
         }
     }
@@ -134,12 +126,6 @@ async fn bind(hand: &Hand, claims: &[Claim]) -> bool {
             }
         }
     }
-}
-
-/// Whether nobody can have begun to doubt these claims, now that the last answer is here.
-fn in_time(hand: &Hand, claims: &[Claim]) -> bool {
-    let now = hand.clock().as_secs();
-    claims.iter().all(|claim| claim.state == ClaimState::Bound || now < until(claim).into())
 }
 
 async fn release(hand: &Hand, claims: &[Claim]) {
@@ -168,7 +154,7 @@ pub(super) async fn echo(hand: Hand, owner: Owner) {
 pub(super) async fn tenant(hand: Hand, owner: Owner, keys: Vec<ClaimKey>) {
     hand.record(&owner).await;
     for turn in 0..2 {
-        let Some(claims) = obtain(&hand, &owner, &keys, Plan::default()).await else { break };
+        let Some(claims) = obtain(&hand, &owner, &keys).await else { break };
         if bind(&hand, &claims).await {
             hand.pause().await;
         }
@@ -221,7 +207,7 @@ pub(super) async fn taker(hand: Hand, owner: Owner, keys: Vec<ClaimKey>, taking:
     };
     hand.world.state().believe(&claim);
     hand.record(&owner).await;
-    if in_time(&hand, &claim) && bind(&hand, &claim).await {
+    if bind(&hand, &claim).await {
         return;
     }
     hand.remove(&owner).await;
@@ -337,7 +323,7 @@ pub(super) async fn hasty(hand: Hand, order: Order) {
     for claim in claims {
         let is_old = now.as_secs() >= until(&claim).into() || claim.state == ClaimState::Bound;
         if is_old && !live.contains(claim.owner.uid()) {
-            drop(hand.release(&[claim], |_| Duration::ZERO, now).await);
+            drop(hand.release_unchanged(&[claim], |_| Duration::ZERO, now).await);
         }
     }
 }

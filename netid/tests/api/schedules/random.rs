@@ -51,7 +51,7 @@ fn large(rng: &mut StdRng, habit: Habit) -> Run {
     let mut draw = |below: u32| rng.next_u32() % below;
     let mut batch = || BATCHES[draw(8) as usize];
     let (of_a, of_b, of_c) = (batch(), batch(), batch());
-    let mut plan = || Plan { renewals: draw(3), is_careless: false };
+    let mut plan = || Plan { renewals: draw(3) };
     let (plan_a, plan_b, plan_c) = (plan(), plan(), plan());
     let budget = Budget { ticks: 4 + draw(12), crashes: draw(4), losses: draw(5), move_ticks: 1 };
     let moves = draw(2) == 0;

@@ -78,7 +78,7 @@ fn an_owner_that_crashes_anywhere() {
 fn a_slow_creation_that_renews() {
     let budget = Budget { ticks: 2 + 2 * MORE, crashes: MORE, ..Budget::default() };
     safe(50_000, || {
-        with_life(Run::new(budget), "a", "a", Plan { renewals: 1 + MORE, ..Plan::default() })
+        with_life(Run::new(budget), "a", "a", Plan { renewals: 1 + MORE })
             .with(|hand| collect(hand, Habit::default()))
     });
 }
@@ -171,7 +171,7 @@ fn answers_that_get_lost() {
     let budget = Budget { ticks: 1 + 2 * MORE, losses: 1 + MORE, ..Budget::default() };
     let habit = Habit { absence: MORE, ..Habit::default() };
     safe(10_000, || {
-        with_life(Run::new(budget), "a", "a", Plan { renewals: MORE, ..Plan::default() })
+        with_life(Run::new(budget), "a", "a", Plan { renewals: MORE })
             .with(move |hand| collect(hand, habit))
     });
 }
