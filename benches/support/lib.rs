@@ -1,7 +1,10 @@
-//! What the benches share: the floor in plain system calls, the programs one would run instead, a world of VMs, and
-//! the record of ratios.
+//! What the benches share: the floor in plain system calls and in bare transactions, the programs one would run instead,
+//! a server, a crowd, a world of VMs, and the record of ratios.
 
+pub mod bare;
 pub mod bars;
+pub mod crowd;
+pub mod etcd;
 pub mod measure;
 pub mod processes;
 pub mod raw;

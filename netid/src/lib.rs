@@ -153,6 +153,8 @@ mod vni;
 
 #[cfg(feature = "std")]
 pub use blocks::{BlockSpace, BlockSpaceError, Blocks, BlocksError};
+#[cfg(feature = "tracing")]
+pub use claim::TracedStore;
 pub use claim::{
     AttemptsError, BindError, Claim, ClaimError, ClaimKey, ClaimState, ClaimStore, ClaimWatch,
     Generation, KeyError, KeyFault, KeyState, Obstacle, Owner, OwnerError, OwnerField, Protocol,

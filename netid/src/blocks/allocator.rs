@@ -10,7 +10,7 @@ use rand::Rng;
 
 use super::error::BlocksError;
 use super::space::BlockSpace;
-use super::stock::Stock;
+use super::stock::{Stock, Strays};
 use crate::claim::{
     Claim, ClaimError, ClaimKey, ClaimStore, ClaimWatch as _, KeyState, Obstacle, Owner,
     ReleaseOutcome, Taken, WatchClaims, WatchEvent,
@@ -145,6 +145,12 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
             if let Some(block) = space.leases().number(&lease.key) {
                 stock.add(&space, block, lease, &held, &cooling);
             }
+        }
+        let leased = |number: &u32| {
+            space.block_of(*number).is_some_and(|block| stock.blocks.contains_key(&block))
+        };
+        if !held.iter().chain(cooling.keys()).all(leased) {
+            stock.strays = Strays::Some;
         }
         Ok(Self {
             leases: Claimer::new(shared, space.leases().clone()),
@@ -452,8 +458,12 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
         }
         let leases = self.local.claim(&self.host, &keys, now).await;
         let leases = leases.map_err(BlocksError::LocalClaim)?;
-        let (held, cooling) =
-            numbers(&self.local, &self.space).await.map_err(BlocksError::Local)?;
+        // What a host holds is read only if there may be something in the way: it may be a lot.
+        let strays = self.lock().strays;
+        let (held, cooling) = match strays {
+            Strays::None => Default::default(),
+            Strays::Some => numbers(&self.local, &self.space).await.map_err(BlocksError::Local)?,
+        };
         let mut stock = self.lock();
         for lease in leases {
             if let Some(block) = self.space.leases().number(&lease.key) {

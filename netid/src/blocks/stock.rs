@@ -13,6 +13,17 @@ pub(super) struct Stock {
     /// The one that has been vacant for the longest time is first.
     vacant: VecDeque<u32>,
     cooling: BTreeSet<(Duration, u32)>,
+    pub(super) strays: Strays,
+}
+
+/// Whether numbers of blocks that are not leased may be held or cooling.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(super) enum Strays {
+    /// None: everything that is handed out is of a block that was leased ever since.
+    #[default]
+    None,
+    /// A block was lost or given up with some, or may have been.
+    Some,
 }
 
 impl Stock {
@@ -40,6 +51,7 @@ impl Stock {
     /// Removes a block, so that nothing of it is handed out any more.
     pub(super) fn remove(&mut self, space: &BlockSpace, block: u32) -> Option<Claim> {
         let lease = self.blocks.remove(&block)?;
+        self.strays = Strays::Some;
         let others = |number: &u32| space.block_of(*number) != Some(block);
         self.vacant.retain(others);
         self.cooling.retain(|(_, number)| others(number));

@@ -11,6 +11,8 @@ mod retry;
 mod store;
 #[cfg(feature = "std")]
 mod subscribers;
+#[cfg(feature = "tracing")]
+mod traced;
 mod watch;
 
 pub use error::{BindError, ClaimError, Obstacle, Taken};
@@ -26,4 +28,6 @@ pub use retry::{AttemptsError, claim_any, claim_with};
 pub use store::ClaimStore;
 #[cfg(feature = "redb")]
 pub(crate) use subscribers::Subscribers;
+#[cfg(feature = "tracing")]
+pub use traced::TracedStore;
 pub use watch::{ClaimWatch, KeyState, WatchClaims, WatchEvent};

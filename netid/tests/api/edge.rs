@@ -92,20 +92,20 @@ fn everything_can_be_sent_between_threads() {
 }
 
 /// A store that does what it is asked and then fails to say so, once for each planned failure.
-struct Failing {
-    store: MemoryStore,
-    plan: Mutex<Vec<Failure>>,
+pub(crate) struct Failing {
+    pub(crate) store: MemoryStore,
+    pub(crate) plan: Mutex<Vec<Failure>>,
 }
 
 #[derive(Clone, Copy)]
-enum Failure {
+pub(crate) enum Failure {
     Before,
     After,
 }
 
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error("no connection")]
-struct NoConnection;
+pub(crate) struct NoConnection;
 
 impl Failing {
     fn next(&self) -> Option<Failure> {

@@ -17,6 +17,8 @@ mod permutation;
 #[cfg(feature = "redb")]
 mod redb;
 mod schedules;
+#[cfg(feature = "tracing")]
+mod traced;
 mod vacancy;
 mod vacancy_keys;
 mod world;
@@ -44,6 +46,8 @@ mod conforming {
     conformance!(memory, async { netid::MemoryStore::new() });
     #[cfg(feature = "redb")]
     conformance!(redb, async { crate::redb::fresh() });
+    #[cfg(feature = "tracing")]
+    conformance!(traced, async { netid::TracedStore::new(netid::MemoryStore::new()) });
 }
 
 /// Runs a future to its end.

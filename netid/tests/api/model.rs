@@ -107,9 +107,14 @@ proptest! {
     fn long_random_sequences(numbers in prop::collection::vec(any::<usize>(), 1..200)) {
         let steps = steps(4, 4);
         block_on(async {
-            let mut world = World::new(MemoryStore::new(), 4, 4);
+            let store = MemoryStore::new();
+            let mut world = World::new(store.clone(), 4, 4);
             for number in numbers {
                 world.step(steps[number % steps.len()]).await;
+                if number % 7 == 0 {
+                    // Clones share their claims.
+                    world = world.with_store(|_| store.clone());
+                }
             }
         });
     }
