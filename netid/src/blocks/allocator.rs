@@ -335,7 +335,7 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
         }
         // Should the answer be lost, the comparison before the next lease finds what was leased.
         *verified = Verified::NotYet;
-        let lease = self.leases.claim_another(&self.host, rng, now).await;
+        let lease = self.leases.claim_any(&self.host, rng, now).await;
         let lease = lease.map_err(BlocksError::Lease)?;
         self.take_up(&[lease], now).await?;
         *verified = Verified::Yes;
