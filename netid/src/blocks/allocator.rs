@@ -1,6 +1,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
+use core::mem;
 use core::num::NonZeroUsize;
 use core::slice::from_ref;
 use core::time::Duration;
@@ -33,7 +34,7 @@ use crate::vacancy::Claimer;
 /// store first. A crash in between leaves a lease that is known to the shared store alone, which
 /// [`verify`](Self::verify) finds: numbers are lost for a while, never handed out twice.
 ///
-/// The local store is for one host and one process at a time, and only `Blocks` claims and releases numbers of the
+/// The local store is for one host and one `Blocks` at a time, in whichever process, and only this one claims and releases numbers of the
 /// range in it. Binding and renewing claims, and other keys, are free.
 ///
 /// # What nobody releases
@@ -192,7 +193,8 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
     ///
     /// # Errors
     /// [`BlocksError::Lease`], [`BlocksError::Shared`] and [`BlocksError::Disagreement`] only when a block had to be
-    /// leased; [`BlocksError::Local`] and [`BlocksError::LocalClaim`] when the local store fails.
+    /// leased; [`BlocksError::Local`] and [`BlocksError::LocalClaim`] when the local store fails;
+    /// [`BlocksError::NotLeased`] when the number that the owner has is of a block that was lost.
     pub async fn claim<R: Rng + Send + ?Sized>(
         &self,
         owner: &Owner,
@@ -206,7 +208,7 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
                 let held = self.local.claims_of(owner).await.map_err(BlocksError::Local)?;
                 let ours = |claim: &Claim| claim.key.as_str().starts_with(prefix);
                 if let Some(claim) = held.into_iter().find(ours) {
-                    return Ok(claim);
+                    return self.if_leased(claim);
                 }
                 self.lease(rng, now).await?;
                 continue;
@@ -214,18 +216,19 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
             let aside = Aside { blocks: self, number };
             let Some(key) = self.space.range().key(number) else { continue };
             match self.local.claim_one(owner, prefix, &key, now).await {
-                Ok(claim) if claim.key == key => {
-                    aside.keep();
-                    return Ok(claim);
+                Ok(claim) => {
+                    if claim.key == key {
+                        aside.settle(None);
+                    }
+                    // The block may have been lost while the local store was asked.
+                    return self.if_leased(claim);
                 }
-                Ok(claim) => return Ok(claim),
                 // Somebody else writes to the local store, or the block was leased, lost and leased again.
                 Err(ClaimError::Taken(Taken { obstacle: Obstacle::Held(_), .. })) => {
-                    aside.keep();
+                    aside.settle(None);
                 }
                 Err(ClaimError::Taken(Taken { obstacle: Obstacle::Cooling { until }, .. })) => {
-                    let number = aside.keep();
-                    self.lock().cool(number, until);
+                    aside.settle(Some(until));
                 }
                 Err(error) => return Err(BlocksError::LocalClaim(error)),
             }
@@ -248,8 +251,10 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
     {
         let cooldowns = cooldowns(claims, cooldown);
         let cooldown = |key: &ClaimKey| cooldowns.get(key).copied().unwrap_or_default();
+        let doubt = Doubt(self);
         let outcomes = self.local.release(claims, cooldown, now).await;
         let outcomes = outcomes.map_err(BlocksError::Local)?;
+        mem::forget(doubt);
         self.take_back(&outcomes, cooldown, now);
         Ok(outcomes)
     }
@@ -270,8 +275,10 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
     {
         let cooldowns = cooldowns(claims, cooldown);
         let cooldown = |key: &ClaimKey| cooldowns.get(key).copied().unwrap_or_default();
+        let doubt = Doubt(self);
         let outcomes = self.local.release_unchanged(claims, cooldown, now).await;
         let outcomes = outcomes.map_err(BlocksError::Local)?;
+        mem::forget(doubt);
         self.take_back(&outcomes, cooldown, now);
         Ok(outcomes)
     }
@@ -301,6 +308,7 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
         if *verified == Verified::NotYet {
             self.compare(&mut verified, now).await?;
         }
+        self.refresh().await?;
         if self.lock().unused(&self.space).len() <= keep {
             return Ok(0);
         }
@@ -405,16 +413,17 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
         if *verified == Verified::NotYet {
             self.compare(&mut verified, now).await?;
         }
+        self.refresh().await?;
         {
             let mut stock = self.lock();
             if let Some(number) = stock.take(now) {
-                stock.put_back(&self.space, number);
+                stock.put_back(number);
                 return Ok(());
             }
         }
         // Should the answer be lost, the comparison before the next lease finds what was leased.
         *verified = Verified::NotYet;
-        let lease = self.leases.claim_another(&self.host, rng, now).await;
+        let lease = self.leases.claim_any(&self.host, rng, now).await;
         let lease = lease.map_err(BlocksError::Lease)?;
         self.take_up(&[lease], now).await?;
         *verified = Verified::Yes;
@@ -430,15 +439,18 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
         }
         let shared = self.shared_leases().await?;
         let ours: BTreeSet<_> = shared.iter().map(|lease| &lease.key).collect();
-        let lost: Vec<_> = {
+        {
             let mut stock = self.lock();
-            let lost = |lease: &&Claim| !ours.contains(&lease.key);
-            let lost: Vec<_> = stock.blocks.values().filter(lost).cloned().collect();
-            for block in lost.iter().filter_map(|lease| self.space.leases().number(&lease.key)) {
+            let lost = stock.blocks.iter().filter(|(_, lease)| !ours.contains(&lease.key));
+            let lost: Vec<_> = lost.map(|(block, _)| *block).collect();
+            for block in lost {
                 stock.remove(&self.space, block);
             }
-            lost
-        };
+        }
+        // Not only what was lost just now: an earlier loss may not have been recorded.
+        let local = leases(&self.local, &self.host, &self.space).await;
+        let mut lost = local.map_err(BlocksError::Local)?;
+        lost.retain(|lease| !ours.contains(&lease.key));
         let released = self.local.release(&lost, |_| Duration::ZERO, now).await;
         released.map_err(BlocksError::Local)?;
         self.take_up(&shared, now).await?;
@@ -474,6 +486,29 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
         Ok(())
     }
 
+    /// Finds what was released without anybody being told, if there may be such.
+    async fn refresh(&self) -> Result<(), Error<S, L>> {
+        if !mem::take(&mut self.lock().doubtful) {
+            return Ok(());
+        }
+        let doubt = Doubt(self);
+        let (held, cooling) =
+            numbers(&self.local, &self.space).await.map_err(BlocksError::Local)?;
+        mem::forget(doubt);
+        self.lock().refresh(&self.space, &held, &cooling);
+        Ok(())
+    }
+
+    /// Gives a claim on a number of a block that is leased, and refuses any other.
+    fn if_leased(&self, claim: Claim) -> Result<Claim, Error<S, L>> {
+        let number = self.space.range().number(&claim.key);
+        if number.is_some_and(|number| self.lock().has(&self.space, number)) {
+            Ok(claim)
+        } else {
+            Err(BlocksError::NotLeased(claim))
+        }
+    }
+
     async fn shared_leases(&self) -> Result<Vec<Claim>, Error<S, L>> {
         let leased = leases(self.leases.store(), &self.host, &self.space).await;
         leased.map_err(BlocksError::Shared)
@@ -502,17 +537,26 @@ struct Aside<'a, S: WatchClaims, L: WatchClaims> {
 }
 
 impl<S: WatchClaims, L: WatchClaims> Aside<'_, S, L> {
-    /// Does not take it back.
-    const fn keep(self) -> u32 {
-        let number = self.number;
-        core::mem::forget(self);
-        number
+    /// Does not take it back: it is held, or rests.
+    fn settle(self, rest: Option<Duration>) {
+        self.blocks.lock().settle(self.number, rest);
     }
 }
 
 impl<S: WatchClaims, L: WatchClaims> Drop for Aside<'_, S, L> {
     fn drop(&mut self) {
-        self.blocks.lock().put_back(&self.blocks.space, self.number);
+        // Nothing happens here if it was settled.
+        self.blocks.lock().put_back(self.number);
+    }
+}
+
+/// Numbers that are being released. Dropping it, as when the release is not waited for, makes sure that the local store
+/// is asked about them.
+struct Doubt<'a, S: WatchClaims, L: WatchClaims>(&'a Blocks<S, L>);
+
+impl<S: WatchClaims, L: WatchClaims> Drop for Doubt<'_, S, L> {
+    fn drop(&mut self) {
+        self.0.lock().doubtful = true;
     }
 }
 

@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use crate::claim::{ClaimError, KeyError, Owner};
+use crate::claim::{Claim, ClaimError, KeyError, Owner};
 use crate::vacancy::{ClaimerError, KeyRangeError};
 
 /// Why a range is not cut into blocks.
@@ -46,4 +46,8 @@ pub enum BlocksError<S, L> {
         /// How they were to be.
         expected: Owner,
     },
+    /// The owner holds a number of a block that is not leased any more, so that another host may hand it out. It must
+    /// not be used: release it, and claim again.
+    #[error("{} is of a block that is not leased here any more; release it and claim again", .0.key)]
+    NotLeased(Claim),
 }

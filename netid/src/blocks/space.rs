@@ -38,6 +38,9 @@ impl BlockSpace {
     /// The size of a block unless another is given: 256 numbers.
     pub const SIZE: NonZeroU32 = NonZeroU32::MIN.saturating_add(255);
 
+    /// From how many possible orders on two keys do not agree by chance.
+    const TOLD_APART: u64 = 1 << 40;
+
     /// Cuts a range into blocks of [`SIZE`](Self::SIZE).
     ///
     /// # Errors
@@ -116,9 +119,18 @@ impl BlockSpace {
         let (min, max, size) = (self.range.min(), self.range.max(), self.size);
         let mut name = format!("blocks of {size} of {min}..={max}");
         if let Some(permutation) = &self.permutation {
-            // Two values are enough to tell keys apart, and say nothing that ids do not.
-            let [first, second] = [0, 1].map(|rank| permutation.value(rank).unwrap_or_default());
-            let _ = write!(name, " permuted to {first:08x}, {second:08x}");
+            // As many values as tell keys apart: two, unless the range is small. They say nothing that ids do not.
+            let mut possible = 1_u64;
+            for rank in 0..=u32::MAX {
+                let Some(value) = permutation.value(rank) else { break };
+                let comma = if rank == 0 { " permuted to" } else { "," };
+                let _ = write!(name, "{comma} {value:08x}");
+                let left = self.range.capacity().saturating_sub(rank.into());
+                possible = possible.saturating_mul(left);
+                if possible >= Self::TOLD_APART {
+                    break;
+                }
+            }
         }
         Owner::from_checked("block-space", &name, &name)
     }

@@ -5,14 +5,17 @@ use core::time::Duration;
 use super::space::BlockSpace;
 use crate::claim::Claim;
 
-/// The numbers of the blocks that are leased, by what has become of them. What is in none of the lists is held.
+/// The numbers of the blocks that are leased, by what has become of them. What has no place is held.
 #[derive(Default)]
 pub(super) struct Stock {
     /// The blocks, with the local claim that says so.
     pub(super) blocks: BTreeMap<u32, Claim>,
-    /// The one that has been vacant for the longest time is first.
+    /// The one that has been vacant for the longest time is first. None is named twice.
     vacant: VecDeque<u32>,
     cooling: BTreeSet<(Duration, u32)>,
+    places: BTreeMap<u32, Place>,
+    /// Whether numbers may have been released of which nobody has told.
+    pub(super) doubtful: bool,
     pub(super) strays: Strays,
 }
 
@@ -26,8 +29,16 @@ pub(super) enum Strays {
     Some,
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Vacant,
+    Cooling,
+    /// It is being handed out.
+    Aside,
+}
+
 impl Stock {
-    /// Adds a block of which so many numbers are held or cooling.
+    /// Adds a block of which so many numbers are held or cooling, or what is not known yet of one that is there.
     pub(super) fn add(
         &mut self,
         space: &BlockSpace,
@@ -36,15 +47,29 @@ impl Stock {
         held: &BTreeSet<u32>,
         cooling: &BTreeMap<u32, Duration>,
     ) {
-        if self.blocks.insert(block, lease).is_some() {
-            return;
-        }
+        self.blocks.insert(block, lease);
         for number in space.numbers(block) {
+            if self.places.contains_key(&number) {
+                continue;
+            }
             if let Some(until) = cooling.get(&number) {
-                self.cooling.insert((*until, number));
+                self.cool(number, *until);
             } else if !held.contains(&number) {
+                self.places.insert(number, Place::Vacant);
                 self.vacant.push_back(number);
             }
+        }
+    }
+
+    /// Adds what is not known yet of all blocks.
+    pub(super) fn refresh(
+        &mut self,
+        space: &BlockSpace,
+        held: &BTreeSet<u32>,
+        cooling: &BTreeMap<u32, Duration>,
+    ) {
+        for (block, lease) in self.blocks.clone() {
+            self.add(space, block, lease, held, cooling);
         }
     }
 
@@ -52,6 +77,9 @@ impl Stock {
     pub(super) fn remove(&mut self, space: &BlockSpace, block: u32) -> Option<Claim> {
         let lease = self.blocks.remove(&block)?;
         self.strays = Strays::Some;
+        for number in space.numbers(block) {
+            self.places.remove(&number);
+        }
         let others = |number: &u32| space.block_of(*number) != Some(block);
         self.vacant.retain(others);
         self.cooling.retain(|(_, number)| others(number));
@@ -64,15 +92,29 @@ impl Stock {
             && until <= now
         {
             self.cooling.pop_first();
+            self.places.insert(number, Place::Vacant);
             self.vacant.push_back(number);
         }
-        self.vacant.pop_front()
+        let number = self.vacant.pop_front()?;
+        self.places.insert(number, Place::Aside);
+        Some(number)
     }
 
     /// Takes back a number that was not handed out after all.
-    pub(super) fn put_back(&mut self, space: &BlockSpace, number: u32) {
-        if self.has(space, number) {
+    pub(super) fn put_back(&mut self, number: u32) {
+        if self.places.get(&number) == Some(&Place::Aside) {
+            self.places.insert(number, Place::Vacant);
             self.vacant.push_front(number);
+        }
+    }
+
+    /// Notes that a number that was taken is held, or rests until a time.
+    pub(super) fn settle(&mut self, number: u32, rest: Option<Duration>) {
+        if self.places.get(&number) == Some(&Place::Aside) {
+            self.places.remove(&number);
+            if let Some(until) = rest {
+                self.cool(number, until);
+            }
         }
     }
 
@@ -84,19 +126,17 @@ impl Stock {
         cooldown: Duration,
         now: Duration,
     ) {
-        if !self.has(space, number) {
-            return;
+        match self.places.get(&number) {
+            None if !self.has(space, number) => self.doubtful = true,
+            None if cooldown.is_zero() => {
+                self.places.insert(number, Place::Vacant);
+                self.vacant.push_back(number);
+            }
+            None => self.cool(number, now.saturating_add(cooldown)),
+            // Whoever is about to hand it out does not know that it was released meanwhile.
+            Some(Place::Aside) => self.doubtful = true,
+            Some(Place::Vacant | Place::Cooling) => {}
         }
-        if cooldown.is_zero() {
-            self.vacant.push_back(number);
-        } else {
-            self.cool(number, now.saturating_add(cooldown));
-        }
-    }
-
-    /// Keeps a number back until a time.
-    pub(super) fn cool(&mut self, number: u32, until: Duration) {
-        self.cooling.insert((until, number));
     }
 
     /// The blocks of which every number is vacant.
@@ -114,7 +154,13 @@ impl Stock {
         whole.map(|(block, _)| block).collect()
     }
 
-    fn has(&self, space: &BlockSpace, number: u32) -> bool {
+    /// Whether a number is of one of the blocks.
+    pub(super) fn has(&self, space: &BlockSpace, number: u32) -> bool {
         space.block_of(number).is_some_and(|block| self.blocks.contains_key(&block))
+    }
+
+    fn cool(&mut self, number: u32, until: Duration) {
+        self.places.insert(number, Place::Cooling);
+        self.cooling.insert((until, number));
     }
 }

@@ -26,6 +26,8 @@ impl Subscribers {
         prefix: &str,
         snapshot: Vec<KeyState>,
     ) -> mpsc::Receiver<WatchEvent> {
+        // While nothing changes, nobody else notices who has gone.
+        self.0.retain(|subscriber| !subscriber.events.is_closed());
         let (events, receiver) = mpsc::channel(Self::BACKLOG);
         if events.try_send(WatchEvent::Snapshot(snapshot)).is_ok() {
             self.0.push(Subscriber { prefix: prefix.into(), events });
@@ -49,5 +51,22 @@ impl Subscribers {
                 Err(TrySendError::Full(_) | TrySendError::Closed(_)) => false,
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Also while nothing changes: a search in a range without vacant numbers looks at it each time.
+    #[test]
+    fn those_who_have_gone_are_forgotten() {
+        let mut subscribers = Subscribers::default();
+        let stays = subscribers.add("name/", Vec::new());
+        for _ in 0..100 {
+            drop(subscribers.add("name/", Vec::new()));
+        }
+        assert!(subscribers.0.len() <= 2, "{} are kept", subscribers.0.len());
+        assert!(!stays.is_closed());
     }
 }

@@ -1,4 +1,6 @@
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 use core::fmt;
 use core::slice::from_ref;
 use core::time::Duration;
@@ -67,6 +69,8 @@ pub struct Claimer<S: WatchClaims> {
 enum Wanted {
     One,
     Another,
+    /// Whichever is found, be it held by the owner already.
+    Any,
 }
 
 struct State<W> {
@@ -122,7 +126,8 @@ impl<S: WatchClaims> Claimer<S> {
     /// Claims a number for an owner beside those it holds, chosen as by [`claim`](Self::claim).
     ///
     /// When it is not known whether that was done, what the owner holds tells
-    /// ([`claims_of`](crate::ClaimStore::claims_of)): asking again gives another one.
+    /// ([`claims_of`](crate::ClaimStore::claims_of)): asking again gives another one. Let one process at a time ask for
+    /// an owner: of two that try the same number at once, both are told that the owner has it.
     ///
     /// # Errors
     /// As [`claim`](Self::claim).
@@ -135,6 +140,16 @@ impl<S: WatchClaims> Claimer<S> {
         self.search(owner, Wanted::Another, rng, now).await
     }
 
+    /// As [`claim_another`](Self::claim_another), but it may give one that the owner holds and nobody knew of here.
+    pub(crate) async fn claim_any<R: Rng + Send + ?Sized>(
+        &self,
+        owner: &Owner,
+        rng: &mut R,
+        now: Duration,
+    ) -> Result<Claim, ClaimerError<S::Error>> {
+        self.search(owner, Wanted::Any, rng, now).await
+    }
+
     async fn search<R: Rng + Send + ?Sized>(
         &self,
         owner: &Owner,
@@ -143,17 +158,28 @@ impl<S: WatchClaims> Claimer<S> {
         now: Duration,
     ) -> Result<Claim, ClaimerError<S::Error>> {
         let mut attempts = 0_u32;
+        // The view may lag behind what the owner holds.
+        let held = match wanted {
+            Wanted::Another => {
+                let held = self.store.claims_of(owner).await;
+                held.map_err(|source| failed(attempts, source))?
+            }
+            Wanted::One | Wanted::Any => Vec::new(),
+        };
+        let held: BTreeSet<_> = held.into_iter().map(|claim| claim.key).collect();
         let known = self.lock().looks;
         loop {
             let settled = self.settled.notified();
             let picked = self.pick(rng, now);
             let Some(aside) = picked else {
-                let (looks, in_flight) = {
+                let (looks, in_flight, vacant) = {
                     let state = self.lock();
-                    (state.looks, state.view.set_aside() > 0)
+                    (state.looks, state.view.set_aside() > 0, state.view.vacant() > 0)
                 };
                 if looks == 0 || looks == known {
                     self.look(looks).await.map_err(|source| failed(attempts, source))?;
+                } else if vacant {
+                    // It was given back since it was asked for.
                 } else if in_flight {
                     settled.await;
                 } else if wanted == Wanted::One
@@ -175,9 +201,12 @@ impl<S: WatchClaims> Claimer<S> {
             attempts = attempts.saturating_add(1);
             let claimed = match wanted {
                 Wanted::One => self.store.claim_one(owner, &self.prefix, &key, now).await,
-                Wanted::Another => self.claim_key(owner, &key, now).await,
+                Wanted::Another | Wanted::Any => self.claim_key(owner, &key, now).await,
             };
             match claimed {
+                Ok(claim) if held.contains(&claim.key) => {
+                    aside.becomes(Vacancies::hold);
+                }
                 Ok(claim) if claim.key == key => {
                     aside.becomes(Vacancies::hold);
                     return Ok(claim);
@@ -273,6 +302,10 @@ impl<W: ClaimWatch> State<W> {
         };
         for state in states {
             let Some(number) = self.view.range().number(state.key()) else { continue };
+            // Whoever tries it will know better, and nobody else is to try it meanwhile.
+            if self.view.is_set_aside(number) {
+                continue;
+            }
             match state {
                 KeyState::Held(_) => self.view.hold(number),
                 KeyState::Cooling { until, .. } => self.view.cool(number, until),

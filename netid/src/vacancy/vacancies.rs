@@ -132,6 +132,11 @@ impl Vacancies {
         self.taken.remove(number)
     }
 
+    #[cfg(feature = "std")]
+    pub(super) fn is_set_aside(&self, number: u32) -> bool {
+        self.set_aside.contains(&number)
+    }
+
     /// Makes a number vacant that is set aside, and changes nothing about any other.
     #[cfg(feature = "std")]
     pub(super) fn return_unused(&mut self, number: u32) {

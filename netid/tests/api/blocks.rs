@@ -313,6 +313,30 @@ fn another_cut_of_the_range_is_refused() {
     });
 }
 
+/// However small the range is, no two permutations pass for the same.
+#[test]
+fn another_permutation_of_a_small_range_is_refused() {
+    block_on(async {
+        for capacity in [2, 3, 5, 8, 12] {
+            let shared = MemoryStore::new();
+            let permuted = |key: u8| space(capacity).with_permutation([key; 16]);
+            let order = |space: BlockSpace| space.numbers(0).chain(space.numbers(1)).collect();
+            let order = |key: u8| -> Vec<u32> { order(permuted(key)) };
+            let mut refused = 0;
+            for key in 0..=u8::MAX {
+                let blocks =
+                    Blocks::open(shared.clone(), MemoryStore::new(), host(1), permuted(key));
+                match blocks.await.unwrap().claim(&vm(1), &mut rng(), NOW).await {
+                    Ok(_) => assert_eq!(order(key), order(0), "{capacity} {key}"),
+                    Err(BlocksError::Disagreement { .. }) => refused += 1,
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            assert!(refused > 0, "{capacity}");
+        }
+    });
+}
+
 #[test]
 fn the_last_block_may_be_short() {
     let space = space(10);

@@ -7,6 +7,7 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use netid::{
     BindError, Claim, ClaimError, ClaimKey, ClaimStore, Claimer, ClaimerError, KeyRange,
@@ -17,6 +18,7 @@ use rand::rngs::StdRng;
 use tokio::task::yield_now;
 
 use crate::block_on;
+use crate::faulty::{Fate, Faulty};
 
 const NOW: Duration = Duration::from_secs(1_700_000_000);
 
@@ -250,6 +252,77 @@ fn a_claim_that_is_dropped_gives_its_number_back() {
         drop(first);
         assert_eq!(second.await.unwrap().unwrap().owner, owner(2));
     });
+}
+
+/// Nobody ever holds the only number for long: it is vacant whenever it is not in the hands of a claim.
+#[test]
+fn a_number_that_is_given_back_is_not_overlooked() {
+    let claimer = Arc::new(Claimer::new(Remote::default(), range(0)));
+    let start = Instant::now();
+    let hesitant = std::thread::spawn({
+        let claimer = Arc::clone(&claimer);
+        move || {
+            let (mut rng, hesitant) = (StdRng::seed_from_u64(1), owner(1));
+            while start.elapsed() < Duration::from_millis(500) {
+                let mut claim = core::pin::pin!(claimer.claim(&hesitant, &mut rng, NOW));
+                let mut context = core::task::Context::from_waker(core::task::Waker::noop());
+                let _exhausted = claim.as_mut().poll(&mut context).is_ready();
+            }
+        }
+    });
+    block_on(async {
+        let mut rng = StdRng::seed_from_u64(2);
+        while start.elapsed() < Duration::from_millis(400) {
+            let claim = claimer.claim(&owner(2), &mut rng, NOW).await.unwrap();
+            let released = claimer.store().release(&[claim], |_| Duration::ZERO, NOW).await;
+            assert!(released.unwrap()[0].1.is_released());
+        }
+    });
+    hesitant.join().unwrap();
+}
+
+/// Also when the view has not heard yet of what the owner claimed elsewhere: a watch tells only so much at a time.
+#[test]
+fn another_number_is_another_one() {
+    block_on(async {
+        let store = MemoryStore::new();
+        let claimers = [(); 2].map(|()| Claimer::new(store.clone(), range(399)));
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut keys = BTreeSet::new();
+        for (claimer, count) in [(1, 1), (0, 200), (1, 199)] {
+            for _ in 0..count {
+                let claim = claimers[claimer].claim_another(&owner(1), &mut rng, NOW).await;
+                let claim = claim.unwrap();
+                assert!(keys.insert(claim.key.clone()), "{} is given twice", claim.key);
+            }
+        }
+        assert_eq!(store.claims_of(&owner(1)).await.unwrap().len(), 400);
+    });
+}
+
+/// What others do with a number meanwhile does not let a second claim try it.
+#[test]
+fn a_number_that_is_set_aside_stays_so() {
+    for seed in 0..16 {
+        block_on(async {
+            let far = Faulty::default();
+            let claimer = Claimer::new(far.clone(), range(1));
+            let (mut rng, asking) = (StdRng::seed_from_u64(seed), owner(1));
+            // The look at the range, the reading of what is held, and the claim.
+            far.plan(&[Fate::Done, Fate::Done, Fate::Waits]);
+            let mut first = Box::pin(claimer.claim_another(&asking, &mut rng, NOW));
+            let mut context = core::task::Context::from_waker(core::task::Waker::noop());
+            assert!(first.as_mut().poll(&mut context).is_pending());
+            for number in 0..2 {
+                let key = range(1).key(number).unwrap();
+                let claims = far.store.claim(&owner(2), &[key], NOW).await.unwrap();
+                let _gone = far.store.release(&claims, |_| Duration::ZERO, NOW).await.unwrap();
+            }
+            let mut rng = StdRng::seed_from_u64(seed + 1);
+            let second = claimer.claim_another(&owner(1), &mut rng, NOW).await.unwrap();
+            assert_ne!(first.await.unwrap().key, second.key);
+        });
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The crate seen from outside.
 
 mod blocks;
+mod blocks_faults;
 mod claimer;
 mod collector;
 mod conformance;
 mod edge;
+mod faulty;
 mod golden;
 mod heap;
 mod laws;
