@@ -1,22 +1,20 @@
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem;
-use core::num::NonZeroUsize;
-use core::slice::from_ref;
+use core::sync::atomic::AtomicU64;
 use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand::Rng;
 
 use super::error::BlocksError;
+use super::leasing::{agree, leases, numbers};
 use super::space::BlockSpace;
 use super::stock::{Stock, Strays};
 use crate::claim::{
-    Claim, ClaimError, ClaimKey, ClaimStore, ClaimWatch as _, KeyState, Obstacle, Owner,
-    ReleaseOutcome, Taken, WatchClaims, WatchEvent,
+    Claim, ClaimError, ClaimKey, ClaimStore, Obstacle, Owner, ReleaseOutcome, Taken, WatchClaims,
 };
-use crate::collector::{Liveness, SweepOutcome};
 use crate::vacancy::Claimer;
 
 /// Hands out the numbers of a range on one host, from blocks that it leases in a store shared by all hosts.
@@ -106,24 +104,26 @@ use crate::vacancy::Claimer;
 /// # }
 /// ```
 pub struct Blocks<S: WatchClaims, L: WatchClaims> {
-    leases: Claimer<S>,
-    local: L,
-    host: Owner,
-    space: BlockSpace,
-    stock: Mutex<Stock>,
+    pub(super) leases: Claimer<S>,
+    pub(super) local: L,
+    pub(super) host: Owner,
+    pub(super) space: BlockSpace,
+    pub(super) stock: Mutex<Stock>,
     /// One change of what is leased at a time; whether the shared store was asked about it.
-    leasing: tokio::sync::Mutex<Verified>,
+    pub(super) leasing: tokio::sync::Mutex<Verified>,
+    /// How many attempts to lease a block have failed.
+    pub(super) failures: AtomicU64,
 }
 
 /// Whether the leases here have been compared with those in the shared store.
 #[derive(Clone, Copy, PartialEq)]
-enum Verified {
+pub(super) enum Verified {
     Yes,
     NotYet,
 }
 
 /// The errors of both stores.
-type Error<S, L> = BlocksError<<S as ClaimStore>::Error, <L as ClaimStore>::Error>;
+pub(super) type Error<S, L> = BlocksError<<S as ClaimStore>::Error, <L as ClaimStore>::Error>;
 
 impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
     /// Takes up what the local store knows. The shared store is not asked yet, so a host starts without it.
@@ -160,6 +160,7 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
             space,
             stock: Mutex::new(stock),
             leasing: tokio::sync::Mutex::new(Verified::NotYet),
+            failures: AtomicU64::new(0),
         })
     }
 
@@ -188,12 +189,12 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
     /// Hands out a number to an owner: the one it has, or the one of the leased blocks that has been vacant for the
     /// longest time. A block is leased if there is none, chosen by `rng` ([`Claimer::claim`] says which sources fit).
     ///
-    /// Blocks are leased one after another, so where the shared store does not answer, those who need one wait in line:
-    /// give a claim a timeout of its own, or the store a short deadline.
+    /// Blocks are leased one after another. Whoever has waited while that failed for somebody else fails with it
+    /// ([`BlocksError::Waited`]), so a shared store that does not answer holds everybody up once.
     ///
     /// # Errors
-    /// [`BlocksError::Lease`], [`BlocksError::Shared`] and [`BlocksError::Disagreement`] only when a block had to be
-    /// leased; [`BlocksError::Local`] and [`BlocksError::LocalClaim`] when the local store fails;
+    /// [`BlocksError::Lease`], [`BlocksError::Waited`], [`BlocksError::Shared`], [`BlocksError::SharedClaim`] and
+    /// [`BlocksError::Disagreement`] only when a block had to be leased; [`BlocksError::Local`] and [`BlocksError::LocalClaim`] when the local store fails;
     /// [`BlocksError::NotLeased`] when the number that the owner has is of a block that was lost.
     pub async fn claim<R: Rng + Send + ?Sized>(
         &self,
@@ -298,224 +299,8 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
         }
     }
 
-    /// Gives back blocks of which no number is held or cooling, except for so many, and says how many went.
-    ///
-    /// # Errors
-    /// When a store fails, or [`BlocksError::Disagreement`]. Nothing is given up while the shared store does not answer.
-    /// What the local store has given up before a later failure is not handed out any more; the next call gives it back.
-    pub async fn return_unused(&self, keep: usize, now: Duration) -> Result<usize, Error<S, L>> {
-        let mut verified = self.leasing.lock().await;
-        if *verified == Verified::NotYet {
-            self.compare(&mut verified, now).await?;
-        }
-        self.refresh().await?;
-        if self.lock().unused(&self.space).len() <= keep {
-            return Ok(0);
-        }
-        // A host that cannot give them back may well need them.
-        let shared = self.shared_leases().await?;
-        *verified = Verified::NotYet;
-        let mut unused: Vec<_> = {
-            let mut stock = self.lock();
-            let unused: Vec<_> = stock.unused(&self.space).into_iter().skip(keep).collect();
-            let remove = |block| Some((block, stock.remove(&self.space, block)?));
-            unused.into_iter().filter_map(remove).collect()
-        };
-        // A claim that nobody waited for may have been made all the same.
-        let (held, cooling) =
-            numbers(&self.local, &self.space).await.map_err(BlocksError::Local)?;
-        let is_used = |block| {
-            let used = |number| held.contains(&number) || cooling.contains_key(&number);
-            self.space.numbers(block).any(used)
-        };
-        for (block, lease) in unused.extract_if(.., |(block, _)| is_used(*block)) {
-            self.lock().add(&self.space, block, lease, &held, &cooling);
-        }
-        let unused: Vec<_> = unused.into_iter().map(|(_, lease)| lease).collect();
-        let released = self.local.release(&unused, |_| Duration::ZERO, now).await;
-        released.map_err(BlocksError::Local)?;
-        let given: BTreeSet<_> = unused.iter().map(|lease| &lease.key).collect();
-        let returned: Vec<_> =
-            shared.into_iter().filter(|lease| given.contains(&lease.key)).collect();
-        let released = self.leases.store().release(&returned, |_| Duration::ZERO, now).await;
-        let released = released.map_err(BlocksError::Shared)?;
-        *verified = Verified::Yes;
-        Ok(released.iter().filter(|(_, outcome)| outcome.is_released()).count())
-    }
-
-    /// Compares the leases here with those in the shared store. What is leased to this host and not known here is
-    /// taken up; what is not leased to it any more is given up, and nothing of it is handed out again.
-    ///
-    /// Gives the claims on numbers of blocks that are not leased: whoever holds them must stop using them, as another
-    /// host may hand them out.
-    ///
-    /// The first block that is leased is preceded by this. Call it when a host was cut off for long.
-    ///
-    /// # Errors
-    /// When a store fails, or [`BlocksError::Disagreement`].
-    pub async fn verify(&self, now: Duration) -> Result<Vec<Claim>, Error<S, L>> {
-        let mut verified = self.leasing.lock().await;
-        self.compare(&mut verified, now).await?;
-        let prefix = self.space.range().prefix();
-        let held = self.local.list(prefix, None, NonZeroUsize::MAX).await;
-        let mut held = held.map_err(BlocksError::Local)?;
-        let stock = self.lock();
-        held.retain(|claim| {
-            let number = self.space.range().number(&claim.key);
-            let block = number.and_then(|number| self.space.block_of(number));
-            block.is_some_and(|block| !stock.blocks.contains_key(&block))
-        });
-        drop(stock);
-        Ok(held)
-    }
-
-    /// Releases the blocks of another host in the shared store, if it is gone, so that anybody can lease them after
-    /// a cooldown.
-    ///
-    /// `alive` is asked right before the release, and must answer from whoever decides about hosts: only
-    /// [`Gone`](Liveness::Gone) releases. That nobody hears from a host is no proof.
-    ///
-    /// # Errors
-    /// None: the outcome says what became of it.
-    pub async fn take_over<A, F, E>(
-        &self,
-        host: &Owner,
-        alive: A,
-        cooldown: Duration,
-        now: Duration,
-    ) -> SweepOutcome<S::Error, E>
-    where
-        A: FnOnce(Owner) -> F,
-        F: Future<Output = Result<Liveness, E>>,
-    {
-        let shared = self.leases.store();
-        let leased = match leases(shared, host, &self.space).await {
-            Ok(leased) => leased,
-            Err(error) => return SweepOutcome::Store(error),
-        };
-        match alive(host.clone()).await {
-            Err(error) => SweepOutcome::Unknown(error),
-            Ok(Liveness::Alive) => SweepOutcome::Alive,
-            Ok(Liveness::Gone) => match shared.release(&leased, |_| cooldown, now).await {
-                Ok(outcomes) => SweepOutcome::Released(outcomes),
-                Err(error) => SweepOutcome::Store(error),
-            },
-        }
-    }
-
-    /// Leases a block, unless somebody else has made a number vacant meanwhile.
-    async fn lease<R: Rng + Send + ?Sized>(
-        &self,
-        rng: &mut R,
-        now: Duration,
-    ) -> Result<(), Error<S, L>> {
-        let mut verified = self.leasing.lock().await;
-        if *verified == Verified::NotYet {
-            self.compare(&mut verified, now).await?;
-        }
-        self.refresh().await?;
-        {
-            let mut stock = self.lock();
-            if let Some(number) = stock.take(now) {
-                stock.put_back(number);
-                return Ok(());
-            }
-        }
-        // Should the answer be lost, the comparison before the next lease finds what was leased.
-        *verified = Verified::NotYet;
-        let lease = self.leases.claim_any(&self.host, rng, now).await;
-        let lease = lease.map_err(BlocksError::Lease)?;
-        self.take_up(&[lease], now).await?;
-        *verified = Verified::Yes;
-        Ok(())
-    }
-
-    /// Makes the leases here those of the shared store.
-    async fn compare(&self, verified: &mut Verified, now: Duration) -> Result<(), Error<S, L>> {
-        let agreed = agree(self.leases.store(), &self.space).await;
-        let agreed = agreed.map_err(BlocksError::SharedClaim)?;
-        if let Some(found) = agreed {
-            return Err(BlocksError::Disagreement { found, expected: self.space.agreed() });
-        }
-        let shared = self.shared_leases().await?;
-        let ours: BTreeSet<_> = shared.iter().map(|lease| &lease.key).collect();
-        {
-            let mut stock = self.lock();
-            let lost = stock.blocks.iter().filter(|(_, lease)| !ours.contains(&lease.key));
-            let lost: Vec<_> = lost.map(|(block, _)| *block).collect();
-            for block in lost {
-                stock.remove(&self.space, block);
-            }
-        }
-        // Not only what was lost just now: an earlier loss may not have been recorded.
-        let local = leases(&self.local, &self.host, &self.space).await;
-        let mut lost = local.map_err(BlocksError::Local)?;
-        lost.retain(|lease| !ours.contains(&lease.key));
-        let released = self.local.release(&lost, |_| Duration::ZERO, now).await;
-        released.map_err(BlocksError::Local)?;
-        self.take_up(&shared, now).await?;
-        *verified = Verified::Yes;
-        Ok(())
-    }
-
-    /// Records leases locally, and adds their numbers to what can be handed out.
-    async fn take_up(&self, shared: &[Claim], now: Duration) -> Result<(), Error<S, L>> {
-        let unknown = |lease: &&Claim| {
-            let block = self.space.leases().number(&lease.key);
-            block.is_some_and(|block| !self.lock().blocks.contains_key(&block))
-        };
-        let keys: Vec<_> = shared.iter().filter(unknown).map(|lease| lease.key.clone()).collect();
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let leases = self.local.claim(&self.host, &keys, now).await;
-        let leases = leases.map_err(BlocksError::LocalClaim)?;
-        // What a host holds is read only if there may be something in the way: it may be a lot.
-        let strays = self.lock().strays;
-        let (held, cooling) = match strays {
-            Strays::None => Default::default(),
-            Strays::Some => numbers(&self.local, &self.space).await.map_err(BlocksError::Local)?,
-        };
-        let mut stock = self.lock();
-        for lease in leases {
-            if let Some(block) = self.space.leases().number(&lease.key) {
-                stock.add(&self.space, block, lease, &held, &cooling);
-            }
-        }
-        drop(stock);
-        Ok(())
-    }
-
-    /// Finds what was released without anybody being told, if there may be such.
-    async fn refresh(&self) -> Result<(), Error<S, L>> {
-        if !mem::take(&mut self.lock().doubtful) {
-            return Ok(());
-        }
-        let doubt = Doubt(self);
-        let (held, cooling) =
-            numbers(&self.local, &self.space).await.map_err(BlocksError::Local)?;
-        mem::forget(doubt);
-        self.lock().refresh(&self.space, &held, &cooling);
-        Ok(())
-    }
-
-    /// Gives a claim on a number of a block that is leased, and refuses any other.
-    fn if_leased(&self, claim: Claim) -> Result<Claim, Error<S, L>> {
-        let number = self.space.range().number(&claim.key);
-        if number.is_some_and(|number| self.lock().has(&self.space, number)) {
-            Ok(claim)
-        } else {
-            Err(BlocksError::NotLeased(claim))
-        }
-    }
-
-    async fn shared_leases(&self) -> Result<Vec<Claim>, Error<S, L>> {
-        let leased = leases(self.leases.store(), &self.host, &self.space).await;
-        leased.map_err(BlocksError::Shared)
-    }
-
     /// The steps under the lock do not panic, and each leaves the stock whole.
-    fn lock(&self) -> MutexGuard<'_, Stock> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Stock> {
         self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -552,7 +337,7 @@ impl<S: WatchClaims, L: WatchClaims> Drop for Aside<'_, S, L> {
 
 /// Numbers that are being released. Dropping it, as when the release is not waited for, makes sure that the local store
 /// is asked about them.
-struct Doubt<'a, S: WatchClaims, L: WatchClaims>(&'a Blocks<S, L>);
+pub(super) struct Doubt<'a, S: WatchClaims, L: WatchClaims>(pub(super) &'a Blocks<S, L>);
 
 impl<S: WatchClaims, L: WatchClaims> Drop for Doubt<'_, S, L> {
     fn drop(&mut self) {
@@ -566,53 +351,4 @@ fn cooldowns(
     cooldown: impl Fn(&ClaimKey) -> Duration,
 ) -> BTreeMap<ClaimKey, Duration> {
     claims.iter().map(|claim| (claim.key.clone(), cooldown(&claim.key))).collect()
-}
-
-/// Makes sure that a range is cut in one way in a store, and gives who says otherwise.
-async fn agree<C: ClaimStore>(
-    store: &C,
-    space: &BlockSpace,
-) -> Result<Option<Owner>, ClaimError<C::Error>> {
-    // The claim is never released, so its time does not matter.
-    match store.claim(&space.agreed(), from_ref(space.agreement()), Duration::ZERO).await {
-        Ok(_) => Ok(None),
-        Err(ClaimError::Taken(Taken { obstacle: Obstacle::Held(claim), .. })) => {
-            Ok(Some(claim.owner))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// What a host has leased.
-async fn leases<C: ClaimStore>(
-    store: &C,
-    host: &Owner,
-    space: &BlockSpace,
-) -> Result<Vec<Claim>, C::Error> {
-    let mut claims = store.claims_of(host).await?;
-    claims.retain(|claim| space.leases().number(&claim.key).is_some());
-    Ok(claims)
-}
-
-/// The numbers of a range that are held, and those that are cooling.
-async fn numbers<C: WatchClaims>(
-    store: &C,
-    space: &BlockSpace,
-) -> Result<(BTreeSet<u32>, BTreeMap<u32, Duration>), C::Error> {
-    let mut watch = store.watch(space.range().prefix()).await?;
-    let (WatchEvent::Snapshot(states) | WatchEvent::Changes(states)) = watch.next().await?;
-    let (mut held, mut cooling) = (BTreeSet::new(), BTreeMap::new());
-    for state in states {
-        let Some(number) = space.range().number(state.key()) else { continue };
-        match state {
-            KeyState::Held(_) => {
-                held.insert(number);
-            }
-            KeyState::Cooling { until, .. } => {
-                cooling.insert(number, until);
-            }
-            KeyState::Vacant { .. } => {}
-        }
-    }
-    Ok((held, cooling))
 }

@@ -25,6 +25,9 @@ pub enum BlocksError<S, L> {
     /// handed out.
     #[error("the leased blocks are used up and no other was leased; the cause counts blocks")]
     Lease(#[source] ClaimerError<S>),
+    /// No block was leased for another claim that this one has waited with.
+    #[error("no block was leased for another claim that was waited for; try again")]
+    Waited,
     /// The shared store failed or did not answer.
     #[error("the shared claim store failed")]
     Shared(#[source] S),
@@ -39,7 +42,7 @@ pub enum BlocksError<S, L> {
     LocalClaim(#[source] ClaimError<L>),
     /// The blocks of this range are cut or permuted in another way, here earlier or elsewhere. Two ways at once would
     /// hand out numbers twice.
-    #[error("the blocks of this range are {}, not {}; use the same size and permutation everywhere", .found.name(), .expected.name())]
+    #[error("the blocks of this range are {}, not {}; use the same size and permutation everywhere, or return all blocks and release the claim of that owner", .found.name(), .expected.name())]
     Disagreement {
         /// How they are, as the holder of the key that says so.
         found: Owner,

@@ -2,6 +2,7 @@
 
 mod allocator;
 mod error;
+mod leasing;
 mod space;
 mod stock;
 

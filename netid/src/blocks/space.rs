@@ -11,7 +11,8 @@ use crate::vacancy::KeyRange;
 /// A range of numbers, cut into blocks of equal size, of which the last may be shorter.
 ///
 /// All hosts must cut one range in the same way: the stores keep a claim that says how, and whoever comes with another
-/// size or permutation is refused.
+/// size or permutation is refused. To cut it anew, return all blocks of all hosts, then release the claim on the key
+/// `block-space/…` in each store, whose holder [`BlocksError::Disagreement`](super::BlocksError::Disagreement) names.
 ///
 /// ```
 /// use netid::{BlockSpace, KeyRange, NetId};

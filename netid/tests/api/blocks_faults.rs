@@ -6,6 +6,7 @@ use core::slice::from_ref;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use netid::{
     BlockSpace, Blocks, BlocksError, Claim, ClaimKey, ClaimStore as _, KeyRange, Liveness, NetId,
@@ -295,4 +296,33 @@ async fn with_fault(history: &[usize], on_shared: bool, fate: Fate, at: usize) {
         claim(&there, number).await.expect(&case);
     }
     assert_eq!(held(&shared, &hosts).await.len(), 6, "{case}");
+}
+
+/// A shared store that does not answer is waited for once, not once by each of those who need a block.
+#[test]
+fn who_waits_for_a_lease_that_fails_fails_with_it() {
+    block_on(async {
+        let (shared, local) = (Faulty::default(), Faulty::default());
+        let blocks = Arc::new(open(&shared, &local, 1, 8).await);
+        // The first answer lets the others come up behind, and the second request fails.
+        shared.plan(&[Fate::Answered, Fate::Fails]);
+        let claims: Vec<_> = (0..5)
+            .map(|number| {
+                let blocks = Arc::clone(&blocks);
+                tokio::spawn(async move { claim(&blocks, number).await })
+            })
+            .collect();
+        let mut waited = 0;
+        for asked in claims {
+            match asked.await.unwrap() {
+                Err(BlocksError::Waited) => waited += 1,
+                Err(BlocksError::Shared(Broken)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(waited, 4);
+        for number in 0..5 {
+            claim(&blocks, number).await.unwrap();
+        }
+    });
 }
