@@ -32,8 +32,8 @@ use crate::vacancy::Claimer;
 /// store first. A crash in between leaves a lease that is known to the shared store alone, which
 /// [`verify`](Self::verify) finds: numbers are lost for a while, never handed out twice.
 ///
-/// The local store is for one host and one `Blocks` at a time, in whichever process, and only this one claims and releases numbers of the
-/// range in it. Binding and renewing claims, and other keys, are free.
+/// The local store is for one host and one `Blocks` at a time, in whichever process, and only this one claims and
+/// releases numbers of the range in it. Binding and renewing claims, and other keys, are free.
 ///
 /// # What nobody releases
 ///
@@ -194,8 +194,9 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
     ///
     /// # Errors
     /// [`BlocksError::Lease`], [`BlocksError::Waited`], [`BlocksError::Shared`], [`BlocksError::SharedClaim`] and
-    /// [`BlocksError::Disagreement`] only when a block had to be leased; [`BlocksError::Local`] and [`BlocksError::LocalClaim`] when the local store fails;
-    /// [`BlocksError::NotLeased`] when the number that the owner has is of a block that was lost.
+    /// [`BlocksError::Disagreement`] only when a block had to be leased; [`BlocksError::Local`] and
+    /// [`BlocksError::LocalClaim`] when the local store fails; [`BlocksError::NotLeased`] when the number that the
+    /// owner has is of a block that was lost.
     pub async fn claim<R: Rng + Send + ?Sized>(
         &self,
         owner: &Owner,

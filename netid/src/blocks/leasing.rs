@@ -23,8 +23,9 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
     /// Gives back blocks of which no number is held or cooling, except for so many, and says how many went.
     ///
     /// # Errors
-    /// When a store fails, or [`BlocksError::Disagreement`]. Nothing is given up while the shared store does not answer.
-    /// What the local store has given up before a later failure is not handed out any more; the next call gives it back.
+    /// When a store fails, or [`BlocksError::Disagreement`]. Nothing is given up while the shared store does not
+    /// answer. What the local store has given up before a later failure is not handed out any more; the next call
+    /// gives it back.
     pub async fn return_unused(&self, keep: usize, now: Duration) -> Result<usize, Error<S, L>> {
         let mut verified = self.leasing.lock().await;
         if *verified == Verified::NotYet {

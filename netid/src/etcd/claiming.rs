@@ -59,7 +59,8 @@ impl EtcdStore {
             };
             if let Some(kv) = txn::found(of_owner)?.first() {
                 let held = self.layout.owned_key(owner, &kv.key)?;
-                if let Some(claim) = self.get(&held).await?
+                // It may have been claimed just now.
+                if let Some(claim) = self.get(&held).await.map_err(ClaimError::Unknown)?
                     && claim.owner.is_same(owner)
                 {
                     return Ok(claim);
@@ -72,7 +73,11 @@ impl EtcdStore {
             if let Some(obstacle) = obstacle(&found, owner, now) {
                 return Err(ClaimError::Taken(Taken { key: key.clone(), obstacle }));
             }
-            slot = Some([Slot { held: None, ..found }]);
+            if let Some(held) = found.held {
+                // Its own, which does not start with the prefix.
+                return Ok(held.claim);
+            }
+            slot = Some([found]);
         }
         Err(EtcdError::Contended.into())
     }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::error::Error as _;
 use core::fmt;
 use core::future::Future;
+use core::mem;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +20,7 @@ use tonic::{Code, ConnectError, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::error::EtcdError;
-use super::options::EtcdOptions;
+use super::options::{EtcdOptions, without_credentials};
 use super::proto::{
     AuthenticateRequest, AuthenticateResponse, LeaseGrantRequest, LeaseGrantResponse,
 };
@@ -138,13 +139,13 @@ impl Connection {
         }
     }
 
-    /// Opens a stream in both directions. The first messages can be lost with the endpoint: the caller starts anew
-    /// when the stream ends.
+    /// Opens a stream in both directions, and says at which endpoint. The first messages can be lost with the
+    /// endpoint: the caller starts anew when the stream ends.
     pub(super) async fn stream<Q, A, M>(
         &self,
         method: &'static str,
         messages: impl Fn() -> M,
-    ) -> Result<Streaming<A>, EtcdError>
+    ) -> Result<(usize, Streaming<A>), EtcdError>
     where
         Q: Message + 'static,
         A: Message + Default + 'static,
@@ -160,7 +161,7 @@ impl Connection {
                 grpc.streaming(request, PathAndQuery::from_static(method), codec).await
             });
             let failure = match opened.await {
-                Ok(Ok(stream)) => return Ok(stream.into_inner()),
+                Ok(Ok(stream)) => return Ok((at, stream.into_inner())),
                 Ok(Err(status)) => Failure::of(&status),
                 Err(_) => Failure::silent(),
             };
@@ -170,8 +171,8 @@ impl Connection {
     }
 
     /// Takes note of how a stream ended, so that the next one goes elsewhere if need be.
-    pub(super) fn stream_ended(&self, status: &Status) {
-        self.cope(self.current(), &Failure::of(status));
+    pub(super) fn stream_ended(&self, at: usize, status: &Status) {
+        self.cope(at, &Failure::of(status));
     }
 
     fn current(&self) -> usize {
@@ -291,6 +292,11 @@ fn channel(text: &str, options: &EtcdOptions) -> Result<Channel, EtcdError> {
         Some(("https", _)) => true,
         _ => return Err(refused("it has no scheme".into())),
     };
+    let plain = without_credentials(text);
+    if plain != text {
+        let reason = "it holds credentials, which belong in `with_user`".into();
+        return Err(EtcdError::Endpoint { endpoint: plain.into(), reason });
+    }
     let endpoint =
         Endpoint::from_shared(String::from(text)).map_err(|error| refused(error.to_string()))?;
     if endpoint.uri().path_and_query().is_some_and(|behind| behind.as_str() != "/") {
@@ -323,18 +329,23 @@ struct Trial {
     pause: Duration,
     attempts: u32,
     unclear: bool,
-    expired: u32,
+    /// Whether the last attempt had a token or a lease that had expired.
+    expired: bool,
 }
 
 impl Trial {
+    /// A year.
+    const LONGEST: Duration = Duration::from_secs(31_536_000);
+
     fn new(deadline: Duration) -> Self {
         let now = Instant::now();
         Self {
-            end: now.checked_add(deadline).unwrap_or(now),
+            // What no clock reaches is as good as for ever.
+            end: now.checked_add(deadline.min(Self::LONGEST)).unwrap_or(now),
             pause: Connection::FIRST_PAUSE,
             attempts: 0,
             unclear: false,
-            expired: 0,
+            expired: false,
         }
     }
 
@@ -345,15 +356,20 @@ impl Trial {
     /// Waits for the time of the next attempt, or says why there is none.
     async fn next(&mut self, failure: Failure, endpoint: &str) -> Result<(), EtcdError> {
         self.attempts = self.attempts.saturating_add(1);
+        let expired = mem::take(&mut self.expired);
         match failure.kind {
             FailureKind::Unclear => self.unclear = true,
-            FailureKind::Expired if self.expired == 0 => {
+            FailureKind::Expired if !expired => {
                 // One expires after minutes; a second refusal in a row has another reason.
-                self.expired = 1;
+                self.expired = true;
                 return Ok(());
             }
             FailureKind::Refused | FailureKind::Expired => {
-                return Err(EtcdError::Refused { code: failure.code, message: failure.message });
+                return Err(EtcdError::Refused {
+                    code: failure.code,
+                    message: failure.message,
+                    unclear: self.unclear,
+                });
             }
             FailureKind::NotSent | FailureKind::Busy => {}
         }
@@ -396,6 +412,10 @@ impl Failure {
         let message = status.message();
         let kind = match status.code() {
             Code::Unauthenticated => FailureKind::Expired,
+            // A signed token is void when users, roles or permissions have changed.
+            Code::InvalidArgument if message.contains("revision of auth store is old") => {
+                FailureKind::Expired
+            }
             Code::NotFound if message.contains("lease not found") => FailureKind::Expired,
             Code::ResourceExhausted if message.contains("too many requests") => FailureKind::Busy,
             // What a member says that has no leader, or is not part of a cluster yet; and what the connection says.

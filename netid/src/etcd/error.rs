@@ -50,6 +50,8 @@ pub enum EtcdError {
         code: Box<str>,
         /// What etcd said.
         message: Box<str>,
+        /// Whether an earlier attempt at the same, which got no answer, may have been carried out all the same.
+        unclear: bool,
     },
     /// More keys than fit into one transaction, so that all or none could not be kept. Nothing was changed.
     #[error("a batch of {len} keys does not fit into one transaction of etcd; use at most {max}")]
@@ -107,7 +109,12 @@ impl EtcdError {
 
     /// Whether the request may have been carried out although it failed.
     pub(super) const fn is_unclear(&self) -> bool {
-        matches!(self, Self::Unanswered { unclear: true, .. } | Self::Protocol { .. })
+        matches!(
+            self,
+            Self::Unanswered { unclear: true, .. }
+                | Self::Refused { unclear: true, .. }
+                | Self::Protocol { .. }
+        )
     }
 }
 

@@ -1,4 +1,6 @@
 use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
 #[cfg(feature = "etcd-tls")]
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -48,7 +50,7 @@ impl EtcdOptions {
     }
 
     /// What all keys in etcd start with; `/netid` if not given. Stores under different roots know nothing of
-    /// each other.
+    /// each other, so none may lie within another, as `/netid/claims` in `/netid`.
     #[must_use]
     pub fn with_root(mut self, root: &str) -> Self {
         self.root = root.trim_end_matches('/').into();
@@ -90,11 +92,22 @@ impl EtcdOptions {
     }
 }
 
+/// An endpoint without what stands before an `@` in its authority.
+pub(super) fn without_credentials(endpoint: &str) -> String {
+    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://{host}{path}"),
+        None => endpoint.into(),
+    }
+}
+
 /// Without the password.
 impl fmt::Debug for EtcdOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoints = self.endpoints.iter().map(|endpoint| without_credentials(endpoint));
         f.debug_struct("EtcdOptions")
-            .field("endpoints", &self.endpoints)
+            .field("endpoints", &endpoints.collect::<Vec<_>>())
             .field("root", &self.root)
             .field("user", &self.user.as_ref().map(|(name, _)| name))
             .field("attempt", &self.attempt)

@@ -2,12 +2,13 @@ use alloc::string::ToString as _;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::{AtomicI64, Ordering};
 use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::Streaming;
+use tonic::{Code, Streaming};
 
 use super::error::EtcdError;
 use super::layout::{corrupt, end_of};
@@ -38,13 +39,13 @@ impl EtcdStore {
     pub async fn announce(&self, owner: &Owner, ttl: Duration) -> Result<Presence, EtcdError> {
         let ttl = Duration::from_secs(ttl.as_secs().max(1));
         let heard = Heard::now(ttl);
-        let lease = self.lease(owner, ttl).await?;
+        let lease = Arc::new(AtomicI64::new(self.lease(owner, ttl).await?));
         let (store, owner) = (self.clone(), owner.clone());
-        let keeper = Keeper { store, owner, lease, heard };
+        let keeper = Keeper { store, owner, lease: Arc::clone(&lease), heard };
         let (store, owner) = (self.clone(), keeper.owner.clone());
         let heard = keeper.heard.clone();
         let task = tokio::spawn(keeper.run()).abort_handle();
-        Ok(Presence { store, owner, heard, task })
+        Ok(Presence { store, owner, lease, heard, task })
     }
 
     /// Who is present, by kind and uid as announced.
@@ -88,11 +89,13 @@ impl EtcdStore {
     }
 }
 
-/// An owner that is announced in etcd. Dropping it lets the lease run out; [`withdraw`](Self::withdraw) ends it at once.
+/// An owner that is announced in etcd. Dropping it lets the lease run out; [`withdraw`](Self::withdraw) ends it at
+/// once.
 #[must_use = "the presence ends when this is dropped"]
 pub struct Presence {
     store: EtcdStore,
     owner: Owner,
+    lease: Arc<AtomicI64>,
     heard: Heard,
     task: AbortHandle,
 }
@@ -105,19 +108,22 @@ impl Presence {
         self.heard.is_recent()
     }
 
-    /// Ends the presence now.
+    /// Ends the presence now, unless the same owner was announced once more since: then it goes on as that one.
     ///
     /// # Errors
     /// When etcd does not answer or refuses; the lease runs out by itself then.
     pub async fn withdraw(self) -> Result<(), EtcdError> {
         self.task.abort();
-        let key = self.store.layout.present(&self.owner);
-        let answer = self.store.range(txn::range(key.clone(), Vec::new(), 1)).await?;
-        if let Some(kv) = answer.kvs.first() {
-            let revoke = LeaseRevokeRequest { id: kv.lease };
-            let _: LeaseRevokeResponse = self.store.connection.call(REVOKE, revoke).await?;
+        let revoke = LeaseRevokeRequest { id: self.lease.load(Ordering::Relaxed) };
+        let revoked: Result<LeaseRevokeResponse, _> =
+            self.store.connection.call(REVOKE, revoke).await;
+        match revoked {
+            // It has ended already, by itself or by an attempt whose answer was lost.
+            Err(EtcdError::Refused { code, .. }) if *code == *Code::NotFound.description() => {
+                Ok(())
+            }
+            revoked => revoked.map(drop),
         }
-        Ok(())
     }
 }
 
@@ -161,12 +167,12 @@ impl Heard {
 struct Keeper {
     store: EtcdStore,
     owner: Owner,
-    lease: i64,
+    lease: Arc<AtomicI64>,
     heard: Heard,
 }
 
 impl Keeper {
-    async fn run(mut self) {
+    async fn run(self) {
         let ttl = self.heard.ttl;
         let third = ttl.checked_div(3).unwrap_or(ttl);
         loop {
@@ -178,7 +184,7 @@ impl Keeper {
                 // It has run out: announce anew.
                 Ok(false) => match self.store.lease(&self.owner, ttl).await {
                     Ok(lease) => {
-                        self.lease = lease;
+                        self.lease.store(lease, Ordering::Relaxed);
                         true
                     }
                     Err(_) => false,
@@ -193,17 +199,17 @@ impl Keeper {
 
     /// Whether the lease is there still.
     async fn keep_alive(&self) -> Result<bool, EtcdError> {
-        let id = self.lease;
+        let id = self.lease.load(Ordering::Relaxed);
         let requests = || tokio_stream::once(LeaseKeepAliveRequest { id });
         let connection = &self.store.connection;
-        let mut stream: Streaming<LeaseKeepAliveResponse> =
+        let (at, mut stream): (usize, Streaming<LeaseKeepAliveResponse>) =
             connection.stream(KEEP_ALIVE, requests).await?;
         let nothing = EtcdError::Protocol { what: "an answer to a keep-alive" };
         match timeout(self.heard.ttl, stream.message()).await {
             Ok(Ok(Some(answer))) => Ok(answer.ttl > 0),
             Ok(Ok(None)) | Err(_) => Err(nothing),
             Ok(Err(status)) => {
-                connection.stream_ended(&status);
+                connection.stream_ended(at, &status);
                 Err(nothing)
             }
         }

@@ -82,14 +82,19 @@ impl EtcdStore {
         };
         let mut pages = Pages::new(self, start, end);
         let mut claims = Vec::new();
-        // What is resting takes up room on a page, too.
+        // What is resting takes up room on a page, too. The more of it there was, the more is read at once.
+        let mut resting = 0_usize;
         while let missing @ 1.. = limit.get().saturating_sub(claims.len())
-            && let Some(kvs) = pages.next(missing).await?
+            && let Some(kvs) = pages.next(missing.saturating_add(resting)).await?
         {
             for kv in &kvs {
-                claims.extend(self.layout.slot(from_ref(kv))?.held.map(|held| held.claim));
+                match self.layout.slot(from_ref(kv))?.held {
+                    Some(held) => claims.push(held.claim),
+                    None => resting = resting.saturating_add(1),
+                }
             }
         }
+        claims.truncate(limit.get());
         Ok(claims)
     }
 

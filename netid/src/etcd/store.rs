@@ -62,8 +62,9 @@ pub struct EtcdStore {
 }
 
 impl EtcdStore {
-    /// The most different keys that can be claimed, bound or renewed at once: a transaction of etcd takes 128 operations, unless it is told
-    /// otherwise, and a key needs up to three. Two are left for what keeps attempts from coming late.
+    /// The most different keys that can be claimed, bound or renewed at once: a transaction of etcd takes 128
+    /// operations, unless it is told otherwise, and a key needs up to three. Two are left for what keeps attempts
+    /// from coming late.
     pub const MAX_BATCH: usize = 42;
     /// How many keys are read at once.
     pub(super) const PAGE: usize = 1000;

@@ -2,6 +2,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
+use core::mem;
 use core::task::{Context, Poll};
 use core::time::Duration;
 
@@ -34,7 +35,7 @@ impl EtcdWatch {
     pub(super) async fn start(store: EtcdStore, prefix: &str) -> Result<Self, EtcdError> {
         let (sender, events) = mpsc::channel(Self::BACKLOG);
         let prefix = prefix.into();
-        let mut feed = Feed { store, prefix, next: 0, events: sender };
+        let mut feed = Feed { store, prefix, next: 0, cancelled: false, events: sender };
         let snapshot = feed.snapshot().await?;
         let _ = feed.events.try_send(Ok(snapshot));
         let task = tokio::spawn(feed.run()).abort_handle();
@@ -76,6 +77,8 @@ struct Feed {
     prefix: Box<str>,
     /// The revision from which on changes are not told yet.
     next: i64,
+    /// Whether etcd has cancelled the last stream.
+    cancelled: bool,
     events: mpsc::Sender<Result<WatchEvent, EtcdError>>,
 }
 
@@ -95,14 +98,21 @@ impl Feed {
     const PAUSE: Duration = Duration::from_millis(50);
 
     async fn run(mut self) {
+        // Whether what comes next cannot be told: only what there is now leads beyond it.
+        let mut anew = false;
         loop {
-            let left = match self.follow().await {
-                Ok(Left::Compacted) => match self.snapshot().await {
-                    Ok(snapshot) => self.tell(Ok(snapshot)).await,
-                    Err(error) => self.tell(Err(error)).await,
-                },
+            let left = if anew { Ok(Left::Compacted) } else { self.follow().await };
+            let left = match left {
+                Ok(Left::Compacted) => {
+                    let snapshot = self.snapshot().await;
+                    anew = snapshot.is_err();
+                    self.tell(snapshot).await
+                }
                 Ok(left) => left,
-                Err(error) => self.tell(Err(error)).await,
+                Err(error) => {
+                    anew = matches!(error, EtcdError::Corrupt { .. });
+                    self.tell(Err(error)).await
+                }
             };
             if matches!(left, Left::Unwanted) {
                 return;
@@ -154,7 +164,8 @@ impl Feed {
             )
         };
         let connection = &self.store.connection;
-        let mut stream: Streaming<WatchResponse> = connection.stream(Self::WATCH, requests).await?;
+        let (at, mut stream): (usize, Streaming<WatchResponse>) =
+            connection.stream(Self::WATCH, requests).await?;
         loop {
             let answer = tokio::select! {
                 () = self.events.closed() => return Ok(Left::Unwanted),
@@ -163,11 +174,11 @@ impl Feed {
             let answer = match answer {
                 Ok(Some(answer)) => answer,
                 Ok(None) => {
-                    connection.stream_ended(&Status::new(Code::Unavailable, "the watch ended"));
+                    connection.stream_ended(at, &Status::new(Code::Unavailable, "the watch ended"));
                     return Ok(Left::Broken);
                 }
                 Err(status) => {
-                    connection.stream_ended(&status);
+                    connection.stream_ended(at, &status);
                     return Ok(Left::Broken);
                 }
             };
@@ -175,23 +186,27 @@ impl Feed {
                 return Ok(Left::Compacted);
             }
             if answer.canceled {
-                connection.stream_ended(&Status::unauthenticated("the watch was cancelled"));
+                connection.stream_ended(at, &Status::unauthenticated("the watch was cancelled"));
+                if !mem::replace(&mut self.cancelled, true) {
+                    // The token had expired, most often.
+                    return Ok(Left::Broken);
+                }
                 return Err(EtcdError::Refused {
                     code: "watch cancelled".into(),
                     message: answer.cancel_reason.into(),
+                    unclear: false,
                 });
             }
-            let Some(header) = answer.header else {
-                return Err(EtcdError::Protocol { what: "a header" });
-            };
+            self.cancelled = false;
             let told = self.changes(&answer.events);
             for changes in told? {
                 if let Left::Unwanted = self.tell(Ok(WatchEvent::Changes(changes))).await {
                     return Ok(Left::Unwanted);
                 }
             }
-            if !answer.events.is_empty() {
-                self.next = self.next.max(header.revision.saturating_add(1));
+            // The header may be far ahead: a watch that is behind is told what it missed in pieces.
+            if let Some(last) = answer.events.last() {
+                self.next = self.next.max(revision(last).saturating_add(1));
             }
         }
     }

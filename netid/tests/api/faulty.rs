@@ -61,7 +61,7 @@ impl Faulty {
     async fn read<T, E>(&self, request: impl Future<Output = Result<T, E>>) -> Result<T, Broken> {
         match self.serve(request).await {
             (Fate::Fails | Fate::Lost, _) | (_, None) => Err(Broken),
-            (_, Some(answer)) => Ok(answer.map_err(|_store| Broken)?),
+            (_, Some(answer)) => Ok(answer.map_err(|_error| Broken)?),
         }
     }
 
@@ -73,7 +73,7 @@ impl Faulty {
             (Fate::Lost, _) => Err(ClaimError::Unknown(Broken)),
             (Fate::Fails, _) | (_, None) => Err(ClaimError::Store(Broken)),
             (_, Some(Err(ClaimError::Taken(taken)))) => Err(ClaimError::Taken(taken)),
-            (_, Some(answer)) => answer.map_err(|_store| ClaimError::Store(Broken)),
+            (_, Some(answer)) => answer.map_err(|_error| ClaimError::Store(Broken)),
         }
     }
 
@@ -84,7 +84,7 @@ impl Faulty {
         match self.serve(request).await {
             (Fate::Fails | Fate::Lost, _) | (_, None) => Err(BindError::Store(Broken)),
             (_, Some(Err(BindError::Lost { key, holder }))) => Err(BindError::Lost { key, holder }),
-            (_, Some(answer)) => answer.map_err(|_store| BindError::Store(Broken)),
+            (_, Some(answer)) => answer.map_err(|_error| BindError::Store(Broken)),
         }
     }
 }
@@ -180,6 +180,6 @@ impl ClaimWatch for FaultyWatch {
         &mut self,
         context: &mut core::task::Context<'_>,
     ) -> core::task::Poll<Result<WatchEvent, Broken>> {
-        self.0.poll_next(context).map_err(|_store| Broken)
+        self.0.poll_next(context).map_err(|_error| Broken)
     }
 }

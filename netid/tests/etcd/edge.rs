@@ -1,5 +1,6 @@
 //! What goes wrong, and what it costs when it goes right.
 
+use core::num::NonZeroUsize;
 use core::slice::from_ref;
 use core::time::Duration;
 use std::net::TcpListener;
@@ -97,7 +98,60 @@ pub(crate) async fn reports_foreign_records() {
         "mine\n"
     );
     server.etcdctl(&["put", "/test/foreign/claims/not a key", "mine"]);
-    assert!(store.list("not", None, core::num::NonZeroUsize::MAX).await.is_err());
+    assert!(store.list("not", None, NonZeroUsize::MAX).await.is_err());
+}
+
+/// That the owner has one is known, and what it is cannot be read: that is not the same as having none.
+pub(crate) async fn does_not_deny_what_cannot_be_read() {
+    let server = Server::shared();
+    let store = EtcdStore::connect(&server.options().with_root("/test/unread")).await.unwrap();
+    store.claim_one(&owner("a"), "port/", &port(1), NOW).await.unwrap();
+    server.etcdctl(&["put", "/test/unread/claims/port/tcp/00001", "mine"]);
+    match store.claim_one(&owner("a"), "port/", &port(2), NOW).await {
+        Err(ClaimError::Unknown(EtcdError::Corrupt { .. })) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A page of what rests is not asked for row by row.
+pub(crate) async fn finds_what_stands_behind_much_that_rests() {
+    let server = Server::alone(&[]);
+    let store = server.store().await;
+    for first in (1..=400).step_by(40) {
+        let batch: Vec<_> = (first..first + 40).map(port).collect();
+        let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
+        let _cooling = store.release(&claims, |_| NOW, NOW).await.unwrap();
+    }
+    let last = [port(500), port(501), port(502)];
+    let last = store.claim(&owner("a"), &last, NOW).await.unwrap();
+    let before = server.answered("Range");
+    let mut after = None;
+    for claim in &last {
+        let one = NonZeroUsize::MIN;
+        let found = store.list("port/", after, one).await.unwrap();
+        assert_eq!(found, from_ref(claim));
+        after = Some(&claim.key);
+    }
+    let reads = server.answered("Range") - before;
+    assert!(reads <= 20, "{reads} reads");
+}
+
+/// A time that no clock reaches is no time that is up.
+pub(crate) async fn tries_for_as_long_as_it_is_told() {
+    let options = Server::shared().options().with_root("/test/for-ever");
+    let options = options.with_deadline(Duration::MAX).with_attempt(Duration::MAX);
+    let store = EtcdStore::connect(&options).await.unwrap();
+    store.claim(&owner("a"), &[port(1)], NOW).await.unwrap();
+}
+
+/// A password in a URL would be sent and shown as it is, and not be used.
+pub(crate) async fn refuses_credentials_in_an_endpoint() {
+    for endpoint in ["http://vms:secret@127.0.0.1:2379", "http://secret@[::1]:2379/"] {
+        let error = refused(&EtcdOptions::new([endpoint])).await;
+        assert!(matches!(error, EtcdError::Endpoint { .. }), "{error:?}");
+        assert!(error.to_string().contains("with_user"), "{error}");
+        assert!(!format!("{error:?} {error}").contains("secret"), "{error}");
+    }
 }
 
 pub(crate) async fn keeps_apart_what_is_under_different_roots() {
@@ -108,7 +162,7 @@ pub(crate) async fn keeps_apart_what_is_under_different_roots() {
     near.claim(&owner("a"), &key, NOW).await.unwrap();
     nearer.claim(&owner("b"), &key, NOW).await.unwrap();
     for (store, uid) in [(near, "a"), (nearer, "b")] {
-        let claims = store.list("", None, core::num::NonZeroUsize::MAX).await.unwrap();
+        let claims = store.list("", None, NonZeroUsize::MAX).await.unwrap();
         assert_eq!(claims.len(), 1);
         assert_eq!(claims[0].owner.uid(), uid);
     }
@@ -161,7 +215,7 @@ pub(crate) async fn starts_without_etcd() {
     }
 
     // What is unused is kept while it cannot be given back.
-    let claims = local.list("id/", None, core::num::NonZeroUsize::MAX).await.unwrap();
+    let claims = local.list("id/", None, NonZeroUsize::MAX).await.unwrap();
     assert_eq!(claims.len(), 256);
     blocks.release(&claims, |_| Duration::ZERO, NOW).await.unwrap();
     assert!(blocks.return_unused(0, NOW).await.is_err());
@@ -174,7 +228,7 @@ pub(crate) async fn starts_without_etcd() {
     server.wait();
     blocks.claim(&owner("256"), &mut rng, NOW).await.unwrap();
     assert_eq!(blocks.leased().len(), 2);
-    let claims = local.list("id/", None, core::num::NonZeroUsize::MAX).await.unwrap();
+    let claims = local.list("id/", None, NonZeroUsize::MAX).await.unwrap();
     blocks.release(&claims, |_| Duration::ZERO, NOW).await.unwrap();
     assert_eq!(blocks.return_unused(0, NOW).await.unwrap(), 2);
     assert_eq!(shared.claims_of(&Owner::new("host", "a", "a").unwrap()).await.unwrap(), []);

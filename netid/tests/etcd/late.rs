@@ -14,6 +14,7 @@ use netid::{
 };
 
 use crate::edge::{NOW, owner, port};
+use crate::security::with_users;
 use crate::server::Server;
 
 const ROOT: &str = "/claims";
@@ -140,5 +141,25 @@ pub(crate) async fn what_was_refused_stays_refused() {
         release(&other, &taken).await;
         way.comes_free(&server);
         assert_eq!(other.get(&taken.key).await.unwrap(), None);
+    }
+}
+
+/// A server that refuses has not seen what another one was asked before, and cannot say what became of it.
+pub(crate) async fn a_refusal_after_silence_is_no_answer() {
+    for by in [By::Batch, By::One] {
+        let (server, refusing) = (Server::alone(&[]), with_users());
+        let way = Way::to(&server);
+        let options = EtcdOptions::new([&*way.endpoint, &*refusing.client]).with_root(ROOT);
+        let store =
+            EtcdStore::connect(&options.with_attempt(Duration::from_secs(1))).await.unwrap();
+        way.gets_stuck();
+        match by.claim(&store).await {
+            Err(ClaimError::Unknown(EtcdError::Refused { unclear: true, .. })) => {}
+            other => panic!("{other:?}"),
+        }
+        way.comes_free(&server);
+        let options = EtcdOptions::new([&*server.client]).with_root(ROOT);
+        let other = EtcdStore::connect(&options).await.unwrap();
+        assert_eq!(other.claims_of(&owner("a")).await.unwrap().len(), 1);
     }
 }

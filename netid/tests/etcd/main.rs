@@ -87,11 +87,17 @@ fn main() {
             reports_foreign_records, keeps_apart_what_is_under_different_roots,
             says_when_nobody_listens, goes_on_at_the_next_endpoint, starts_without_etcd, gives_up_at_the_deadline,
             does_not_claim_twice_for_an_owner, forgets_only_what_has_passed,
-            needs_one_transaction_for_a_claim;
-        watch: goes_on_after_a_lost_connection, begins_anew_after_a_compaction;
-        late: what_was_released_stays_released, what_was_refused_stays_refused;
-        presence: lasts_as_long_as_it_is_kept, ends_when_it_is_withdrawn, ends_with_its_host;
-        security: authenticates, refuses_a_wrong_password, respects_permissions;
+            needs_one_transaction_for_a_claim, does_not_deny_what_cannot_be_read,
+            finds_what_stands_behind_much_that_rests, tries_for_as_long_as_it_is_told,
+            refuses_credentials_in_an_endpoint;
+        watch: goes_on_after_a_lost_connection, begins_anew_after_a_compaction,
+            goes_on_after_a_foreign_record, misses_nothing_between_two_pieces;
+        late: what_was_released_stays_released, what_was_refused_stays_refused,
+            a_refusal_after_silence_is_no_answer;
+        presence: lasts_as_long_as_it_is_kept, ends_when_it_is_withdrawn, ends_with_its_host,
+            ends_nobody_elses;
+        security: authenticates, refuses_a_wrong_password, respects_permissions,
+            goes_on_when_users_change;
         history: impossible_histories_are_found;
         cluster: no_key_is_held_twice;
     });

@@ -41,6 +41,23 @@ pub(crate) async fn ends_when_it_is_withdrawn() {
     assert!(!store.is_present(&host("a")).await.unwrap());
 }
 
+/// The process that comes after the one that withdraws has announced the same host, and is there still.
+pub(crate) async fn ends_nobody_elses() {
+    let store = Server::shared().store().await;
+    let hour = Duration::from_secs(3600);
+    let old = store.announce(&host("a"), hour).await.unwrap();
+    let new = store.announce(&host("a"), hour).await.unwrap();
+    old.withdraw().await.unwrap();
+    assert!(store.is_present(&host("a")).await.unwrap());
+    // What has ended by itself is withdrawn, too.
+    let server = Server::shared();
+    for lease in server.etcdctl(&["lease", "list"]).lines().skip(1) {
+        server.etcdctl(&["lease", "revoke", lease]);
+    }
+    assert!(!store.is_present(&host("a")).await.unwrap());
+    new.withdraw().await.unwrap();
+}
+
 /// A presence outlives the server's restart, and is announced anew when its lease ran out meanwhile.
 pub(crate) async fn ends_with_its_host() {
     let server = Server::alone(&[]);

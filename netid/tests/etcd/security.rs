@@ -1,13 +1,21 @@
 //! Users and TLS.
 
-use netid::{ClaimStore as _, EtcdError, EtcdStore};
+use std::process::Command;
+
+use netid::{
+    ClaimStore as _, ClaimWatch as _, EtcdError, EtcdStore, KeyState, WatchClaims as _, WatchEvent,
+};
 
 use crate::edge::{NOW, owner, port};
 use crate::server::Server;
 
 /// A server with a root user, and a user who may do everything under one root.
-fn with_users() -> Server {
-    let server = Server::alone(&[]);
+pub(crate) fn with_users() -> Server {
+    with_users_and(&[])
+}
+
+fn with_users_and(extra: &[&str]) -> Server {
+    let server = Server::alone(extra);
     for arguments in [
         &["user", "add", "root:top secret"][..],
         &["user", "grant-role", "root", "root"],
@@ -31,6 +39,34 @@ pub(crate) async fn authenticates() {
     server.kill();
     server.start(&[&server]);
     assert_eq!(store.claims_of(&owner("a")).await.unwrap(), claims);
+}
+
+/// Signed tokens are void once anything about users, roles or permissions has changed.
+pub(crate) async fn goes_on_when_users_change() {
+    let folder = crate::server::fresh_folder();
+    let [private, public] =
+        ["private", "public"].map(|name| folder.join(name).display().to_string());
+    for arguments in
+        [format!("genrsa -out {private} 2048"), format!("rsa -in {private} -pubout -out {public}")]
+    {
+        let output = Command::new("openssl").args(arguments.split(' ')).output();
+        let output = output.expect("the program `openssl` (Debian: apt-get install openssl)");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let token = format!("jwt,pub-key={public},priv-key={private},sign-method=RS256,ttl=10m");
+    let server = with_users_and(&["--auth-token", &token]);
+    let options = server.options().with_root("/vms").with_user("vms", "secret");
+    let store = EtcdStore::connect(&options).await.unwrap();
+    let mut watch = store.watch("").await.unwrap();
+    assert_eq!(watch.next().await.unwrap(), WatchEvent::Snapshot(vec![]));
+    for number in 1..=3 {
+        let role = format!("role-{number}");
+        server.etcdctl(&["--user", "root:top secret", "role", "add", &role]);
+        let claims = store.claim(&owner("a"), &[port(number)], NOW).await.unwrap();
+        let told = claims.into_iter().map(KeyState::Held).collect();
+        assert_eq!(watch.next().await.unwrap(), WatchEvent::Changes(told));
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 pub(crate) async fn refuses_a_wrong_password() {

@@ -234,3 +234,11 @@ pub(crate) async fn claims_large_batches<S: ClaimStore>(store: S) {
     assert_eq!(store.claims_of(&owner("a")).await.unwrap().len(), 40);
     refused(&store, &owner("b"), &batch).await;
 }
+
+/// Also where the key does not start with the prefix: what the owner holds is given, as by any other claim.
+pub(crate) async fn gives_one_that_is_held<S: ClaimStore>(store: S) {
+    let held = store.claim(&owner("a"), &[name("a")], NOW).await.unwrap();
+    let again = store.claim_one(&owner("a"), "name/b", &name("a"), NOW + SECOND).await;
+    assert_eq!(from_ref(&again.unwrap()), held);
+    assert_eq!(store.claims_of(&owner("a")).await.unwrap(), held);
+}

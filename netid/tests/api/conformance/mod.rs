@@ -17,7 +17,7 @@ macro_rules! every_check {
                 is_idempotent, extends_what_is_held, takes_a_key_named_twice, takes_no_keys,
                 goes_by_uid_alone, keeps_owners_of_any_content, binds_all_or_none, binds_again,
                 does_not_bind_a_later_claim, gives_one_of_many, gives_the_first_of_several,
-                refuses_one_that_is_taken, renews_what_is_pending, renews_all_or_none,
+                refuses_one_that_is_taken, gives_one_that_is_held, renews_what_is_pending, renews_all_or_none,
                 claims_large_batches;
             releasing: goes_by_proof, refuses_a_stale_generation, reports_each_claim,
                 raises_generations, cools_until_the_deadline, lets_the_last_owner_return,
