@@ -7,7 +7,8 @@ use std::hash::RandomState;
 
 use tonic::Status;
 
-use super::connection::{Attempts, Connection, Progress};
+use super::attempts::{Attempts, Progress};
+use super::connection::Connection;
 use super::layout::{Layout, end_of};
 use super::proto::{PutRequest, Request, RequestOp, TxnRequest};
 use super::txn;

@@ -2,6 +2,7 @@
 //!
 //! etcd's v3 API is spoken directly, in messages written by hand, so that building needs no `protoc`.
 
+mod attempts;
 mod claiming;
 mod connection;
 mod error;
