@@ -155,7 +155,7 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
                 let held = self.local.claims_of(owner).await.map_err(BlocksError::Local)?;
                 let ours = |claim: &Claim| claim.key.as_str().starts_with(prefix);
                 if let Some(claim) = held.into_iter().find(ours) {
-                    return self.if_leased(claim);
+                    return self.if_leased(claim).await;
                 }
                 self.lease(rng, now).await?;
                 continue;
@@ -168,7 +168,7 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
                         aside.settle(None);
                     }
                     // The block may have been lost while the local store was asked.
-                    return self.if_leased(claim);
+                    return self.if_leased(claim).await;
                 }
                 // Somebody else writes to the local store, or the block was leased, lost and leased again.
                 Err(ClaimError::Taken(Taken { obstacle: Obstacle::Held(_), .. })) => {
@@ -408,13 +408,15 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
     }
 
     /// Gives a claim on a number of a block that is leased, and refuses any other.
-    fn if_leased(&self, claim: Claim) -> Result<Claim, Error<S, L>> {
+    async fn if_leased(&self, claim: Claim) -> Result<Claim, Error<S, L>> {
         let number = self.space.range().number(&claim.key);
-        if number.is_some_and(|number| self.lock().has(&self.space, number)) {
-            Ok(claim)
-        } else {
-            Err(BlocksError::NotLeased(claim))
+        let is_leased = || number.is_some_and(|number| self.lock().has(&self.space, number));
+        if is_leased() {
+            return Ok(claim);
         }
+        // A block that is about to be returned is kept if it turns out to be used.
+        drop(self.leasing.lock().await);
+        if is_leased() { Ok(claim) } else { Err(BlocksError::NotLeased(claim)) }
     }
 
     async fn shared_leases(&self) -> Result<Vec<Claim>, Error<S, L>> {

@@ -13,6 +13,9 @@ use crate::vacancy::KeyRange;
 /// All hosts must cut one range in the same way: the stores keep a claim that says how, and whoever comes with another
 /// size or permutation is refused.
 ///
+/// Where several ranges of one kind are in the same stores, all of them have scopes, or the owner of a number of one is
+/// taken for an owner in another ([`KeyRange::with_scope`]).
+///
 /// ```
 /// use netid::{BlockSpace, KeyRange, NetId};
 ///
@@ -52,7 +55,7 @@ impl BlockSpace {
         Ok(Self { range, size: Self::SIZE, permutation: None, leases, agreement })
     }
 
-    /// Blocks of another size.
+    /// Blocks of another size. A host keeps all numbers of its blocks in memory.
     ///
     /// # Errors
     /// As [`new`](Self::new).
