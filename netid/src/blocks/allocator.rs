@@ -210,7 +210,7 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
                 let held = self.local.claims_of(owner).await.map_err(BlocksError::Local)?;
                 let ours = |claim: &Claim| claim.key.as_str().starts_with(prefix);
                 if let Some(claim) = held.into_iter().find(ours) {
-                    return self.if_leased(claim);
+                    return self.if_leased(claim).await;
                 }
                 self.lease(rng, now).await?;
                 continue;
@@ -223,7 +223,7 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
                         aside.settle(None);
                     }
                     // The block may have been lost while the local store was asked.
-                    return self.if_leased(claim);
+                    return self.if_leased(claim).await;
                 }
                 // Somebody else writes to the local store, or the block was leased, lost and leased again.
                 Err(ClaimError::Taken(Taken { obstacle: Obstacle::Held(_), .. })) => {

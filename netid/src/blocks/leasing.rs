@@ -247,13 +247,15 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
     }
 
     /// Gives a claim on a number of a block that is leased, and refuses any other.
-    pub(super) fn if_leased(&self, claim: Claim) -> Result<Claim, Error<S, L>> {
+    pub(super) async fn if_leased(&self, claim: Claim) -> Result<Claim, Error<S, L>> {
         let number = self.space.range().number(&claim.key);
-        if number.is_some_and(|number| self.lock().has(&self.space, number)) {
-            Ok(claim)
-        } else {
-            Err(BlocksError::NotLeased(claim))
+        let is_leased = || number.is_some_and(|number| self.lock().has(&self.space, number));
+        if is_leased() {
+            return Ok(claim);
         }
+        // A block that is about to be returned is kept if it turns out to be used.
+        drop(self.leasing.lock().await);
+        if is_leased() { Ok(claim) } else { Err(BlocksError::NotLeased(claim)) }
     }
 
     async fn shared_leases(&self) -> Result<Vec<Claim>, Error<S, L>> {

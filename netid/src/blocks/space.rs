@@ -14,6 +14,9 @@ use crate::vacancy::KeyRange;
 /// size or permutation is refused. To cut it anew, return all blocks of all hosts, then release the claim on the key
 /// `block-space/…` in each store, whose holder [`BlocksError::Disagreement`](super::BlocksError::Disagreement) names.
 ///
+/// Where several ranges of one kind are in the same stores, all of them have scopes, or the owner of a number of one is
+/// taken for an owner in another ([`KeyRange::with_scope`]).
+///
 /// ```
 /// use netid::{BlockSpace, KeyRange, NetId};
 ///
@@ -53,7 +56,7 @@ impl BlockSpace {
         Ok(Self { range, size: Self::SIZE, permutation: None, leases, agreement })
     }
 
-    /// Blocks of another size.
+    /// Blocks of another size. A host keeps all numbers of its blocks in memory.
     ///
     /// # Errors
     /// As [`new`](Self::new).

@@ -123,6 +123,27 @@ fn a_block_is_not_returned_while_a_number_of_it_is_handed_out() {
     });
 }
 
+/// A block that turns out to be used while it is about to be returned was leased all the time.
+#[test]
+fn a_number_of_a_block_that_is_kept_after_all_is_given() {
+    block_on(async {
+        let local = Faulty::default();
+        let here = open(&Faulty::default(), &local, 1, 2).await;
+        let first = claim(&here, 1).await.unwrap();
+        release(&here, &[first]).await.unwrap();
+        local.plan(&[Fate::Answered]);
+        assert!(abandon(claim(&here, 2), 1).is_none());
+
+        local.plan(&[Fate::Waits]);
+        let mut returning = pin!(here.return_unused(0, NOW));
+        assert!(is_pending(returning.as_mut()));
+        let mut again = pin!(claim(&here, 2));
+        assert!(is_pending(again.as_mut()));
+        assert_eq!(returning.await.unwrap(), 0);
+        assert_eq!(local.claims_of(&vm(2)).await.unwrap(), [again.await.unwrap()]);
+    });
+}
+
 /// However often claims are not waited for, an unused block is returned.
 #[test]
 fn numbers_are_counted_once() {
