@@ -26,7 +26,7 @@ macro_rules! every_check {
             listing: finds_by_prefix_in_order, pages, hides_cooling_keys, lists_by_owner,
                 keeps_apart_what_begins_alike;
             watching: begins_with_what_there_is, tells_every_change, tells_steps_whole,
-                tells_what_it_was_asked_for, catches_up_after_a_long_silence;
+                tells_what_it_was_asked_for, tells_each_change_once, catches_up_after_a_long_silence;
         }
     };
 }
