@@ -128,10 +128,16 @@ impl ClaimStore for MemoryStore {
             }
         }
         let generation = state.next_generation();
-        let claims: Vec<_> =
-            keys.iter().map(|key| state.claim(owner, key, generation, now)).collect();
-        let made = claims.iter().filter(|claim| claim.generation == generation);
-        let made: Vec<_> = made.cloned().map(KeyState::Held).collect();
+        let mut made = Vec::new();
+        let claims = keys.iter().map(|key| {
+            let is_new = state.held(key).is_none();
+            let claim = state.claim(owner, key, generation, now);
+            if is_new {
+                made.push(KeyState::Held(claim.clone()));
+            }
+            claim
+        });
+        let claims = claims.collect();
         state.subscribers.tell(&made);
         Ok(claims)
     }
@@ -339,13 +345,17 @@ impl State {
             }
         }
         let mut updated = Vec::with_capacity(claims.len());
+        let mut changes = Vec::new();
         for claim in claims {
             if let Some(Slot::Held(held)) = self.slots.get_mut(&claim.key) {
+                let before = held.clone();
                 change(held);
+                if *held != before {
+                    changes.push(KeyState::Held(held.clone()));
+                }
                 updated.push(held.clone());
             }
         }
-        let changes: Vec<_> = updated.iter().cloned().map(KeyState::Held).collect();
         self.subscribers.tell(&changes);
         Ok(updated)
     }

@@ -113,7 +113,7 @@ impl Operation for Update {
 
     fn apply(self, changes: &mut Changes<'_>) -> Result<Self::Answer, RedbError> {
         let mut updated = Vec::with_capacity(self.claims.len());
-        let mut altered = Vec::new();
+        let mut altered = BTreeMap::new();
         for claim in self.claims {
             let holder = changes.now().held(&claim.key)?;
             let Some(held) = holder.as_ref().filter(|holder| holder.is_same(&claim)) else {
@@ -126,11 +126,11 @@ impl Operation for Update {
                 Change::Renew(_) => {}
             }
             if claim != *held {
-                altered.push(claim.clone());
+                altered.insert(claim.key.clone(), claim.clone());
             }
             updated.push(claim);
         }
-        for claim in altered {
+        for claim in altered.into_values() {
             changes.update(claim)?;
         }
         Ok(Ok(updated))

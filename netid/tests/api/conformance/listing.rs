@@ -1,6 +1,8 @@
 use core::num::NonZeroUsize;
 
-use netid::{ClaimKey, ClaimStore, Protocol};
+use netid::{
+    ClaimKey, ClaimStore, ClaimWatch as _, KeyState, Owner, Protocol, WatchClaims, WatchEvent,
+};
 
 use super::{NOW, SECOND, keys, name, no_cooldown, owner, port};
 
@@ -78,4 +80,51 @@ pub(crate) async fn lists_by_owner<S: ClaimStore>(store: S) {
     let found = store.claims_of(&owner("a")).await.unwrap();
     assert_eq!(keys(&found), [name("z"), port(1)]);
     assert_eq!(store.claims_of(&owner("c")).await.unwrap(), []);
+}
+
+/// Keys that begin alike, and some as long as can be, keep their order, also where one rests between them.
+pub(crate) async fn keeps_apart_what_begins_alike<S: WatchClaims>(store: S) {
+    let long = |last: &str| format!("disk/a/{}{last}", "x".repeat(ClaimKey::MAX_LEN - 8));
+    let long = [long("x"), long("y")];
+    let texts =
+        ["disk/a", "disk/a!", "disk/a/b", &long[0], &long[1], "disk/a0", "disk/ab", "disk/b"];
+    let batch: Vec<ClaimKey> = texts.iter().map(|text| text.parse().unwrap()).collect();
+    assert!(batch.is_sorted());
+    let who = Owner::new("vm", "", &"%/..\u{e9}\0 ".repeat(31)).unwrap();
+    for resting in 0..2 {
+        let claims = store.claim(&who, &batch, NOW).await.unwrap();
+        let (rest, held): (Vec<_>, Vec<_>) =
+            claims.iter().cloned().enumerate().partition(|(at, _)| at % 2 == resting);
+        let rest: Vec<_> = rest.into_iter().map(|(_, claim)| claim).collect();
+        let held: Vec<_> = held.into_iter().map(|(_, claim)| claim).collect();
+        let released = store.release(&rest, |_| SECOND, NOW).await.unwrap();
+        assert!(released.iter().all(|(_, outcome)| outcome.is_released()));
+
+        for prefix in ["disk/a", "disk/a/", "disk/a/x", "disk/b", "disk/", "d", ""] {
+            let ours = |key: &ClaimKey| key.as_str().starts_with(prefix);
+            for (at, after) in batch.iter().enumerate() {
+                let found = store.list(prefix, Some(after), ALL).await.unwrap();
+                let expected = keys(&held).into_iter().filter(ours);
+                let expected: Vec<_> =
+                    expected.filter(|key| batch[at + 1..].contains(key)).collect();
+                assert_eq!(keys(&found), expected, "{prefix} after {after}");
+                let first = store.list(prefix, Some(after), NonZeroUsize::MIN).await.unwrap();
+                assert_eq!(keys(&first), expected[..expected.len().min(1)]);
+            }
+            let mut watch = store.watch(prefix).await.unwrap();
+            let Ok(WatchEvent::Snapshot(states)) = watch.next().await else {
+                panic!("no snapshot")
+            };
+            let told: Vec<_> = states.iter().map(|state| state.key().clone()).collect();
+            let expected: Vec<_> = batch.iter().filter(|key| ours(key)).cloned().collect();
+            assert_eq!(told, expected, "{prefix}");
+            for state in states {
+                let is_held = matches!(&state, KeyState::Held(claim) if held.contains(claim));
+                assert_eq!(is_held, keys(&held).contains(state.key()), "{state:?}");
+            }
+        }
+        assert_eq!(store.claims_of(&who).await.unwrap(), held);
+        // Next all of them again, as their last owner may.
+        store.release(&held, no_cooldown, NOW).await.map(drop).unwrap();
+    }
 }

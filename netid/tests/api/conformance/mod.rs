@@ -23,9 +23,10 @@ macro_rules! every_check {
                 raises_generations, cools_until_the_deadline, lets_the_last_owner_return,
                 cools_for_ever, cools_each_key_as_told, releases_everything_of_an_owner,
                 forgets_what_has_passed, releases_many_at_once, goes_by_every_change_if_told;
-            listing: finds_by_prefix_in_order, pages, hides_cooling_keys, lists_by_owner;
+            listing: finds_by_prefix_in_order, pages, hides_cooling_keys, lists_by_owner,
+                keeps_apart_what_begins_alike;
             watching: begins_with_what_there_is, tells_every_change, tells_steps_whole,
-                tells_what_it_was_asked_for, catches_up_after_a_long_silence;
+                tells_what_it_was_asked_for, tells_each_change_once, catches_up_after_a_long_silence;
         }
     };
 }

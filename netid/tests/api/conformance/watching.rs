@@ -107,3 +107,20 @@ pub(crate) async fn catches_up_after_a_long_silence<S: WatchClaims>(store: S) {
         view.sort_by(|(a, _), (b, _)| a.cmp(b));
     }
 }
+
+/// A key that is named twice has changed once, and one that stays as it was has not.
+pub(crate) async fn tells_each_change_once<S: WatchClaims>(store: S) {
+    let mut watch = store.watch("name/").await.unwrap();
+    assert_eq!(next(&mut watch).await, WatchEvent::Snapshot(vec![]));
+    let batch = [name("a"), name("b"), name("a")];
+    let claims = store.claim(&owner("a"), &batch, NOW).await.unwrap();
+    assert_eq!(next(&mut watch).await, WatchEvent::Changes(held(&claims[..2])));
+    store.bind(&claims).await.unwrap();
+    let bound: Vec<_> =
+        claims.iter().map(|claim| claim.clone().with_state(ClaimState::Bound)).collect();
+    assert_eq!(next(&mut watch).await, WatchEvent::Changes(held(&bound[..2])));
+    store.bind(&claims).await.unwrap();
+    assert_eq!(store.renew(&claims, NOW + SECOND).await.unwrap(), bound);
+    let last = store.claim(&owner("a"), &[name("c")], NOW).await.unwrap();
+    assert_eq!(next(&mut watch).await, WatchEvent::Changes(held(&last)));
+}
