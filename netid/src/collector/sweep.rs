@@ -1,4 +1,5 @@
 use alloc::vec::Vec;
+use core::error::Error;
 use core::fmt;
 use core::time::Duration;
 
@@ -137,7 +138,7 @@ pub enum SweepOutcome<E, L> {
 }
 
 /// One line.
-impl<E: fmt::Display, L: fmt::Display> fmt::Display for Swept<E, L> {
+impl<E: Error, L: fmt::Display> fmt::Display for Swept<E, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.owner)?;
         match &self.outcome {
@@ -147,7 +148,7 @@ impl<E: fmt::Display, L: fmt::Display> fmt::Display for Swept<E, L> {
                     let word = match outcome {
                         ReleaseOutcome::Released => "released",
                         ReleaseOutcome::NotHeld => "was already released:",
-                        ReleaseOutcome::HeldByOther(_) => "was claimed anew:",
+                        ReleaseOutcome::HeldByOther(_) => "has changed, not released:",
                     };
                     write!(f, "{comma}{word} {key}")?;
                 }
@@ -158,7 +159,15 @@ impl<E: fmt::Display, L: fmt::Display> fmt::Display for Swept<E, L> {
             SweepOutcome::Unknown(error) => {
                 write!(f, "may exist, nothing released: {error}")
             }
-            SweepOutcome::Store(error) => write!(f, "the claim store failed: {error}"),
+            SweepOutcome::Store(error) => {
+                write!(f, "the claim store failed: {error}")?;
+                let mut source = error.source();
+                while let Some(error) = source {
+                    write!(f, ": {error}")?;
+                    source = error.source();
+                }
+                Ok(())
+            }
         }
     }
 }

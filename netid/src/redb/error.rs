@@ -44,8 +44,8 @@ pub enum RedbError {
         /// The one format that is known.
         known: u64,
     },
-    /// The folder of the file does not exist.
-    #[error("the folder of {} does not exist; create it first", .path.display())]
+    /// The folder of the file does not exist, or is no folder.
+    #[error("{} is in no folder that exists; create it first", .path.display())]
     NoFolder {
         /// The file.
         path: Box<Path>,

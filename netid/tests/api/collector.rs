@@ -358,7 +358,8 @@ fn what_somebody_else_released_meanwhile_is_reported() {
     let swept = block_on(collector.sweep(&store, answer, |_| Duration::ZERO, at(15)));
     assert_eq!(
         swept[0].to_string(),
-        "vm name of a (uid a): was already released: name/a, was claimed anew: name/b, released name/c",
+        "vm name of a (uid a): was already released: name/a, \
+         has changed, not released: name/b, released name/c",
     );
     assert_eq!(block_on(store.claims_of(&vm("b"))).unwrap().len(), 1);
 }

@@ -117,7 +117,7 @@ fn errors_say_what_to_do() {
     drop(store);
     assert_eq!(
         refused(&path.join("claims")).to_string(),
-        format!("the folder of {shown}/claims does not exist; create it first")
+        format!("{shown}/claims is in no folder that exists; create it first")
     );
     assert_eq!(
         refused(Path::new("/sys/netid.redb")).to_string(),
