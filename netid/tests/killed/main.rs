@@ -170,7 +170,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("killed-{}", process::id()));
+        let path = env::temp_dir().join(format!("netid-killed-{}", process::id()));
         fs::create_dir(&path).unwrap();
         Self(path)
     }

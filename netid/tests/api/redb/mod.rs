@@ -4,9 +4,8 @@ mod files;
 mod together;
 
 use core::sync::atomic::{AtomicU32, Ordering};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process;
+use std::path::PathBuf;
+use std::{env, fs, process};
 
 use netid::RedbStore;
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
@@ -22,8 +21,8 @@ impl Folder {
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("redb-{}-{count}", process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let name = format!("netid-redb-{}-{count}", process::id());
+        let path = env::temp_dir().join(name);
         fs::create_dir(&path).unwrap();
         Self(path)
     }
