@@ -11,7 +11,7 @@ use rand::Rng;
 use super::error::BlocksError;
 use super::leasing::{agree, leases, numbers};
 use super::space::BlockSpace;
-use super::stock::{Stock, Strays};
+use super::stock::Stock;
 use crate::claim::{
     Claim, ClaimError, ClaimKey, ClaimStore, Obstacle, Owner, ReleaseOutcome, Taken, WatchClaims,
 };
@@ -151,7 +151,7 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
             space.block_of(*number).is_some_and(|block| stock.blocks.contains_key(&block))
         };
         if !held.iter().chain(cooling.keys()).all(leased) {
-            stock.strays = Strays::Some;
+            stock.has_strays = true;
         }
         Ok(Self {
             leases: Claimer::new(shared, space.leases().clone()),
@@ -253,12 +253,7 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
     {
         let cooldowns = cooldowns(claims, cooldown);
         let cooldown = |key: &ClaimKey| cooldowns.get(key).copied().unwrap_or_default();
-        let doubt = Doubt(self);
-        let outcomes = self.local.release(claims, cooldown, now).await;
-        let outcomes = outcomes.map_err(BlocksError::Local)?;
-        mem::forget(doubt);
-        self.take_back(&outcomes, cooldown, now);
-        Ok(outcomes)
+        self.take_back(self.local.release(claims, cooldown, now), cooldown, now).await
     }
 
     /// Releases numbers whose claims are exactly as given, as [`ClaimStore::release_unchanged`] does: what was bound or
@@ -277,27 +272,27 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
     {
         let cooldowns = cooldowns(claims, cooldown);
         let cooldown = |key: &ClaimKey| cooldowns.get(key).copied().unwrap_or_default();
-        let doubt = Doubt(self);
-        let outcomes = self.local.release_unchanged(claims, cooldown, now).await;
-        let outcomes = outcomes.map_err(BlocksError::Local)?;
-        mem::forget(doubt);
-        self.take_back(&outcomes, cooldown, now);
-        Ok(outcomes)
+        self.take_back(self.local.release_unchanged(claims, cooldown, now), cooldown, now).await
     }
 
-    /// Takes back the numbers that were released.
-    fn take_back(
+    /// Takes back the numbers that the local store releases.
+    async fn take_back(
         &self,
-        outcomes: &[(ClaimKey, ReleaseOutcome)],
+        release: impl Future<Output = Result<Vec<(ClaimKey, ReleaseOutcome)>, L::Error>>,
         cooldown: impl Fn(&ClaimKey) -> Duration,
         now: Duration,
-    ) {
+    ) -> Result<Vec<(ClaimKey, ReleaseOutcome)>, Error<S, L>> {
+        let doubt = Doubt(self);
+        let outcomes = release.await.map_err(BlocksError::Local)?;
+        mem::forget(doubt);
         let mut stock = self.lock();
-        for (key, outcome) in outcomes {
+        for (key, outcome) in &outcomes {
             if let (true, Some(number)) = (outcome.is_released(), self.space.range().number(key)) {
                 stock.release(&self.space, number, cooldown(key), now);
             }
         }
+        drop(stock);
+        Ok(outcomes)
     }
 
     /// The steps under the lock do not panic, and each leaves the stock whole.

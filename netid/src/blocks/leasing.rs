@@ -11,7 +11,6 @@ use rand::Rng;
 use super::allocator::{Blocks, Doubt, Error, Verified};
 use super::error::BlocksError;
 use super::space::BlockSpace;
-use super::stock::Strays;
 use crate::claim::{
     Claim, ClaimError, ClaimStore, ClaimWatch as _, KeyState, Obstacle, Owner, Taken, WatchClaims,
     WatchEvent,
@@ -218,10 +217,11 @@ impl<S: WatchClaims, L: WatchClaims> Blocks<S, L> {
         let leases = self.local.claim(&self.host, &keys, now).await;
         let leases = leases.map_err(BlocksError::LocalClaim)?;
         // What a host holds is read only if there may be something in the way: it may be a lot.
-        let strays = self.lock().strays;
-        let (held, cooling) = match strays {
-            Strays::None => Default::default(),
-            Strays::Some => numbers(&self.local, &self.space).await.map_err(BlocksError::Local)?,
+        let has_strays = self.lock().has_strays;
+        let (held, cooling) = if has_strays {
+            numbers(&self.local, &self.space).await.map_err(BlocksError::Local)?
+        } else {
+            Default::default()
         };
         let mut stock = self.lock();
         for lease in leases {

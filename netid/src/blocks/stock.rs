@@ -16,17 +16,9 @@ pub(super) struct Stock {
     places: BTreeMap<u32, Place>,
     /// Whether numbers may have been released of which nobody has told.
     pub(super) doubtful: bool,
-    pub(super) strays: Strays,
-}
-
-/// Whether numbers of blocks that are not leased may be held or cooling.
-#[derive(Clone, Copy, Default, PartialEq)]
-pub(super) enum Strays {
-    /// None: everything that is handed out is of a block that was leased ever since.
-    #[default]
-    None,
-    /// A block was lost or given up with some, or may have been.
-    Some,
+    /// Whether numbers of blocks that are not leased may be held or cooling: not while everything that was handed out
+    /// is of a block that has been leased ever since.
+    pub(super) has_strays: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -76,7 +68,7 @@ impl Stock {
     /// Removes a block, so that nothing of it is handed out any more.
     pub(super) fn remove(&mut self, space: &BlockSpace, block: u32) -> Option<Claim> {
         let lease = self.blocks.remove(&block)?;
-        self.strays = Strays::Some;
+        self.has_strays = true;
         for number in space.numbers(block) {
             self.places.remove(&number);
         }

@@ -55,6 +55,19 @@ impl<S> TracedStore<S> {
     }
 }
 
+/// The span of an operation on claims.
+macro_rules! claims_span {
+    ($name:literal, $claims:ident) => {
+        debug_span!(
+            $name,
+            owner.kind = $claims.first().map(|claim| claim.owner.kind()),
+            owner.uid = $claims.first().map(|claim| claim.owner.uid()),
+            keys = $claims.len(),
+            first = $claims.first().map(|claim| claim.key.as_str()),
+        )
+    };
+}
+
 impl<S: ClaimStore> ClaimStore for TracedStore<S> {
     type Error = S::Error;
 
@@ -113,13 +126,7 @@ impl<S: ClaimStore> ClaimStore for TracedStore<S> {
         claims: &[Claim],
         now: Duration,
     ) -> Result<Vec<Claim>, BindError<S::Error>> {
-        let span = debug_span!(
-            "renew",
-            owner.kind = claims.first().map(|claim| claim.owner.kind()),
-            owner.uid = claims.first().map(|claim| claim.owner.uid()),
-            keys = claims.len(),
-            first = claims.first().map(|claim| claim.key.as_str()),
-        );
+        let span = claims_span!("renew", claims);
         let outcome = async {
             let outcome = self.store.renew(claims, now).await;
             match &outcome {
@@ -132,13 +139,7 @@ impl<S: ClaimStore> ClaimStore for TracedStore<S> {
     }
 
     async fn bind(&self, claims: &[Claim]) -> Result<(), BindError<S::Error>> {
-        let span = debug_span!(
-            "bind",
-            owner.kind = claims.first().map(|claim| claim.owner.kind()),
-            owner.uid = claims.first().map(|claim| claim.owner.uid()),
-            keys = claims.len(),
-            first = claims.first().map(|claim| claim.key.as_str()),
-        );
+        let span = claims_span!("bind", claims);
         let outcome = async {
             let outcome = self.store.bind(claims).await;
             match &outcome {
@@ -159,13 +160,7 @@ impl<S: ClaimStore> ClaimStore for TracedStore<S> {
     where
         F: Fn(&ClaimKey) -> Duration + Send,
     {
-        let span = debug_span!(
-            "release",
-            owner.kind = claims.first().map(|claim| claim.owner.kind()),
-            owner.uid = claims.first().map(|claim| claim.owner.uid()),
-            keys = claims.len(),
-            first = claims.first().map(|claim| claim.key.as_str()),
-        );
+        let span = claims_span!("release", claims);
         let outcome = async {
             let outcome = self.store.release(claims, cooldown, now).await;
             told(&outcome, |outcomes| released(outcomes));
@@ -183,13 +178,7 @@ impl<S: ClaimStore> ClaimStore for TracedStore<S> {
     where
         F: Fn(&ClaimKey) -> Duration + Send,
     {
-        let span = debug_span!(
-            "release_unchanged",
-            owner.kind = claims.first().map(|claim| claim.owner.kind()),
-            owner.uid = claims.first().map(|claim| claim.owner.uid()),
-            keys = claims.len(),
-            first = claims.first().map(|claim| claim.key.as_str()),
-        );
+        let span = claims_span!("release_unchanged", claims);
         let outcome = async {
             let outcome = self.store.release_unchanged(claims, cooldown, now).await;
             told(&outcome, |outcomes| released(outcomes));

@@ -15,13 +15,16 @@ impl EtcdStore {
     const RELEASES: usize = 30;
 
     /// Releases claims, each on its own proof, and as many as fit in one transaction.
-    pub(super) async fn release_batches(
+    pub(super) async fn release_proven(
         &self,
         claims: &[Claim],
         proof: Proof,
-        cooldowns: Vec<Duration>,
+        cooldown: impl Fn(&ClaimKey) -> Duration,
         now: Duration,
     ) -> Result<Vec<(ClaimKey, ReleaseOutcome)>, EtcdError> {
+        // The caller's function runs before anything is asked: it may panic or use the store.
+        let cooldowns: Vec<_> = claims.iter().map(|claim| cooldown(&claim.key)).collect();
+        drop(cooldown);
         let mut released = Vec::with_capacity(claims.len());
         let mut left: &[Claim] = claims;
         let mut cooldowns = cooldowns.into_iter();

@@ -224,10 +224,7 @@ impl ClaimStore for EtcdStore {
     where
         F: Fn(&ClaimKey) -> Duration + Send,
     {
-        // The caller's function runs before anything is asked: it may panic or use the store.
-        let cooldowns = claims.iter().map(|claim| cooldown(&claim.key)).collect();
-        drop(cooldown);
-        self.release_batches(claims, Proof::Generation, cooldowns, now).await
+        self.release_proven(claims, Proof::Generation, cooldown, now).await
     }
 
     async fn release_unchanged<F>(
@@ -239,10 +236,7 @@ impl ClaimStore for EtcdStore {
     where
         F: Fn(&ClaimKey) -> Duration + Send,
     {
-        // The caller's function runs before anything is asked: it may panic or use the store.
-        let cooldowns = claims.iter().map(|claim| cooldown(&claim.key)).collect();
-        drop(cooldown);
-        self.release_batches(claims, Proof::Unchanged, cooldowns, now).await
+        self.release_proven(claims, Proof::Unchanged, cooldown, now).await
     }
 
     async fn get(&self, key: &ClaimKey) -> Result<Option<Claim>, EtcdError> {

@@ -102,19 +102,20 @@ impl Feed {
         let mut anew = false;
         loop {
             let left = if anew { Ok(Left::Compacted) } else { self.follow().await };
-            let left = match left {
+            let is_wanted = match left {
                 Ok(Left::Compacted) => {
                     let snapshot = self.snapshot().await;
                     anew = snapshot.is_err();
                     self.tell(snapshot).await
                 }
-                Ok(left) => left,
+                Ok(Left::Broken) => true,
+                Ok(Left::Unwanted) => false,
                 Err(error) => {
                     anew = matches!(error, EtcdError::Corrupt { .. });
                     self.tell(Err(error)).await
                 }
             };
-            if matches!(left, Left::Unwanted) {
+            if !is_wanted {
                 return;
             }
             sleep(Self::PAUSE).await;
@@ -200,7 +201,7 @@ impl Feed {
             self.cancelled = false;
             let told = self.changes(&answer.events);
             for changes in told? {
-                if let Left::Unwanted = self.tell(Ok(WatchEvent::Changes(changes))).await {
+                if !self.tell(Ok(WatchEvent::Changes(changes))).await {
                     return Ok(Left::Unwanted);
                 }
             }
@@ -241,11 +242,9 @@ impl Feed {
         Ok(steps)
     }
 
-    async fn tell(&self, event: Result<WatchEvent, EtcdError>) -> Left {
-        match self.events.send(event).await {
-            Ok(()) => Left::Broken,
-            Err(_) => Left::Unwanted,
-        }
+    /// Tells an event, and says whether somebody listens still.
+    async fn tell(&self, event: Result<WatchEvent, EtcdError>) -> bool {
+        self.events.send(event).await.is_ok()
     }
 }
 
