@@ -2,7 +2,7 @@
 //! from leased blocks beside claims one by one.
 //!
 //! ```text
-//! cargo bench -p benches --bench netid_etcd
+//! cargo bench -p benches --features stores --bench netid_etcd
 //! ```
 
 use core::cell::Cell;

@@ -1,7 +1,7 @@
 //! A durable claim in a file, beside the least that a durable record costs, and what many claims at once share.
 //!
 //! ```text
-//! cargo bench -p benches --bench netid_redb
+//! cargo bench -p benches --features stores --bench netid_redb
 //! ```
 
 use core::cell::{Cell, RefCell};

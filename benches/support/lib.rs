@@ -1,9 +1,12 @@
 //! What the benches share: the floor in plain system calls and in bare transactions, the programs one would run instead,
 //! a server, a crowd, a world of VMs, and the record of ratios.
 
+#[cfg(feature = "stores")]
 pub mod bare;
 pub mod bars;
+#[cfg(feature = "stores")]
 pub mod crowd;
+#[cfg(feature = "stores")]
 pub mod etcd;
 pub mod measure;
 pub mod processes;
