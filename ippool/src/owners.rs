@@ -105,7 +105,7 @@ impl<I: Index, O: Owner> Owners<I, O> {
                 let next = if more.is_empty() {
                     None
                 } else {
-                    more.range((owner, I::narrow(0))..).next().copied()
+                    more.range((owner, I::ZERO)..).next().copied()
                 };
                 if let Some((heir, index)) = next.filter(|(heir, _)| *heir == owner) {
                     more.remove(&(heir, index));
@@ -137,7 +137,7 @@ impl<I: Index, O: Owner> Owners<I, O> {
 
     /// Every index the owner holds, in no order.
     pub(crate) fn all_of(&self, owner: O) -> impl Iterator<Item = I> + '_ {
-        let more = self.more.range((owner, I::narrow(0))..);
+        let more = self.more.range((owner, I::ZERO)..);
         let more = more.take_while(move |(other, _)| *other == owner).map(|(_, index)| *index);
         self.first_of(owner).into_iter().chain(more)
     }

@@ -1,12 +1,18 @@
+use core::marker::PhantomData;
+
 use rand::{Rng, RngExt as _};
 
 use super::flat::Flat;
 use super::leaf::State;
 use super::tree::Tree;
+use crate::space::Index;
 
 /// The two planes over `0..capacity`. Indexes at or beyond the capacity must not be passed in.
 #[derive(Clone, Debug)]
-pub(crate) struct Bits(Form);
+pub(crate) struct Bits<I> {
+    form: Form,
+    _index: PhantomData<I>,
+}
 
 #[derive(Clone, Debug)]
 enum Form {
@@ -14,32 +20,33 @@ enum Form {
     Tree(Tree),
 }
 
-impl Bits {
+impl<I: Index> Bits<I> {
     pub(crate) fn new(capacity: u128) -> Self {
-        match u32::try_from(capacity) {
-            Ok(small) if small <= Flat::MAX => Self(Form::Flat(Flat::new(small))),
-            _ => Self(Form::Tree(Tree::new(capacity))),
-        }
+        let form = match u32::try_from(capacity) {
+            Ok(small) if small <= Flat::MAX => Form::Flat(Flat::new(small)),
+            _ => Form::Tree(Tree::new(capacity)),
+        };
+        Self { form, _index: PhantomData }
     }
 
     /// Keeps [`State::Spent`] apart from [`State::Fresh`] for ever. A large space otherwise
     /// forgets the difference where 64 neighbours are free.
     pub(crate) const fn remember(&mut self) {
-        if let Form::Tree(tree) = &mut self.0 {
+        if let Form::Tree(tree) = &mut self.form {
             tree.remember();
         }
     }
 
     /// Makes every [`State::Spent`] index [`State::Fresh`].
     pub(crate) fn forget(&mut self) {
-        match &mut self.0 {
+        match &mut self.form {
             Form::Flat(flat) => flat.forget(),
             Form::Tree(tree) => tree.forget(),
         }
     }
 
     pub(crate) fn capacity(&self) -> u128 {
-        match &self.0 {
+        match &self.form {
             Form::Flat(flat) => flat.capacity().into(),
             Form::Tree(tree) => tree.capacity(),
         }
@@ -47,7 +54,7 @@ impl Bits {
 
     /// How many are held or cooling.
     pub(crate) fn taken(&self) -> u128 {
-        match &self.0 {
+        match &self.form {
             Form::Flat(flat) => flat.taken().into(),
             Form::Tree(tree) => tree.taken(),
         }
@@ -58,69 +65,94 @@ impl Bits {
     }
 
     #[inline]
-    pub(crate) fn state(&self, index: u128) -> State {
-        match &self.0 {
+    pub(crate) fn state(&self, index: I) -> State {
+        match &self.form {
             Form::Flat(flat) => flat.state(small(index)),
-            Form::Tree(tree) => tree.state(index),
+            Form::Tree(tree) => tree.state(index.into()),
         }
     }
 
     /// Makes `index` held, whatever it was.
     #[inline]
-    pub(crate) fn hold(&mut self, index: u128) {
-        match &mut self.0 {
+    pub(crate) fn hold(&mut self, index: I) {
+        match &mut self.form {
             Form::Flat(flat) => flat.hold(small(index)),
-            Form::Tree(tree) => tree.hold(index),
+            Form::Tree(tree) => tree.hold(index.into()),
+        }
+    }
+
+    /// Makes all indexes of `count` words held, from word `number` on, none of which was ever
+    /// touched.
+    pub(crate) fn hold_words(&mut self, number: u128, count: u128) {
+        match &mut self.form {
+            Form::Flat(flat) => {
+                let first = number << 6;
+                let last = first.saturating_add(count << 6);
+                (first..last).for_each(|index| flat.hold(small(I::narrow(index))));
+            }
+            Form::Tree(tree) => tree.hold_words(number, count),
         }
     }
 
     /// Makes a held `index` cooling.
     #[inline]
-    pub(crate) fn rest(&mut self, index: u128) {
-        match &mut self.0 {
+    pub(crate) fn rest(&mut self, index: I) {
+        match &mut self.form {
             Form::Flat(flat) => flat.rest(small(index)),
-            Form::Tree(tree) => tree.rest(index),
+            Form::Tree(tree) => tree.rest(index.into()),
         }
     }
 
     /// Makes a held or cooling `index` free.
     #[inline]
-    pub(crate) fn vacate(&mut self, index: u128) {
-        match &mut self.0 {
+    pub(crate) fn vacate(&mut self, index: I) {
+        match &mut self.form {
             Form::Flat(flat) => flat.vacate(small(index)),
-            Form::Tree(tree) => tree.vacate(index),
+            Form::Tree(tree) => tree.vacate(index.into()),
         }
     }
 
     /// The lowest free index.
     #[inline]
-    pub(crate) fn first_free(&self) -> Option<u128> {
-        match &self.0 {
-            Form::Flat(flat) => flat.first_free().map(u128::from),
-            Form::Tree(tree) => tree.next_free(0),
+    pub(crate) fn first_free(&self) -> Option<I> {
+        match &self.form {
+            Form::Flat(flat) => flat.first_free().map(wide),
+            Form::Tree(tree) => tree.next_free(0).map(I::narrow),
         }
     }
 
-    /// The lowest free index that is not below `start`.
+    /// The lowest free index that is not below `start`, which may be the capacity.
     #[inline]
-    pub(crate) fn next_free(&self, start: u128) -> Option<u128> {
-        match &self.0 {
-            Form::Flat(flat) => flat.next_free(u32::try_from(start).ok()?).map(u128::from),
-            Form::Tree(tree) => tree.next_free(start),
+    pub(crate) fn next_free(&self, start: I) -> Option<I> {
+        match &self.form {
+            Form::Flat(flat) => flat.next_free(small(start)).map(wide),
+            Form::Tree(tree) => tree.next_free(start.into()).map(I::narrow),
+        }
+    }
+
+    /// The free index that has `rank` free ones below it. In a large space this walks over every
+    /// stored word below it.
+    pub(crate) fn nth_free(&mut self, rank: u128) -> Option<I> {
+        match &mut self.form {
+            Form::Flat(flat) => flat.nth_free(u32::try_from(rank).ok()?).map(wide),
+            Form::Tree(tree) => tree.nth_free(rank).map(I::narrow),
         }
     }
 
     /// The lowest index of a stretch of `len` free ones within `start..end`.
-    pub(crate) fn free_run(&self, mut start: u128, end: u128, len: u128) -> Option<u128> {
+    pub(crate) fn free_run(&self, mut start: u128, end: u128, len: u128) -> Option<I> {
         loop {
-            let first = self.next_free(start)?;
-            let last = first.checked_add(len)?;
+            if start >= end {
+                return None;
+            }
+            let first = self.next_free(I::narrow(start))?;
+            let last = first.into().checked_add(len)?;
             if last > end {
                 return None;
             }
-            let taken = match &self.0 {
+            let taken = match &self.form {
                 Form::Flat(flat) => flat.next_taken(small(first)).into(),
-                Form::Tree(tree) => tree.next_taken(first),
+                Form::Tree(tree) => tree.next_taken(first.into()),
             };
             if taken >= last {
                 return Some(first);
@@ -131,44 +163,31 @@ impl Bits {
 
     /// A free index, each with the same probability.
     ///
-    /// Drawn until one is free while that takes few draws, otherwise by rank among the free. A
-    /// space beyond 2^24 keeps no ranks: after 64 draws, which needs a pool fuller than such a
-    /// pool can be in memory, it takes the first free one after the last draw.
-    pub(crate) fn random_free<R: Rng + ?Sized>(&mut self, rng: &mut R) -> Option<u128> {
+    /// Drawn until one is free while that takes few draws, otherwise by rank among the free. Of a
+    /// space beyond 2^24, 64 draws come first: its ranks are not kept but counted each time.
+    pub(crate) fn random_free<R: Rng + ?Sized>(&mut self, rng: &mut R) -> Option<I> {
         let vacant = self.vacant();
         if vacant == 0 {
             return None;
         }
-        match &mut self.0 {
-            Form::Flat(flat) => {
-                let capacity = flat.capacity();
-                if vacant >= u128::from(capacity >> 1) {
-                    for _ in 0..8 {
-                        let index = rng.random_range(0..capacity);
-                        if matches!(flat.state(index), State::Fresh | State::Spent) {
-                            return Some(index.into());
-                        }
-                    }
-                }
-                flat.nth_free(rng.random_range(0..small(vacant))).map(u128::from)
-            }
-            Form::Tree(tree) => {
-                let mut index = 0;
-                for _ in 0..64 {
-                    index = rng.random_range(0..tree.capacity());
-                    if matches!(tree.state(index), State::Fresh | State::Spent) {
-                        return Some(index);
-                    }
-                }
-                tree.next_free(index).or_else(|| tree.next_free(0))
+        let draws = match &self.form {
+            Form::Flat(_) if vacant >= self.capacity() >> 1 => 8,
+            Form::Flat(_) => 0,
+            Form::Tree(_) => 64,
+        };
+        for _ in 0..draws {
+            let index = I::narrow(below(self.capacity(), rng));
+            if matches!(self.state(index), State::Fresh | State::Spent) {
+                return Some(index);
             }
         }
+        self.nth_free(below(vacant, rng))
     }
 
     /// The first word of 64 indexes, from word `number` on, with anything held in it: its number,
     /// its bits, and how many words in a row are the same.
     pub(crate) fn next_held(&self, number: u128) -> Option<(u128, u64, u128)> {
-        match &self.0 {
+        match &self.form {
             Form::Flat(flat) => {
                 let (number, held) = flat.next_held(u32::try_from(number).ok()?)?;
                 Some((number.into(), held, 1))
@@ -178,7 +197,7 @@ impl Bits {
     }
 
     /// Every held index, ascending.
-    pub(crate) fn held(&self) -> impl Iterator<Item = u128> + '_ {
+    pub(crate) fn held(&self) -> impl Iterator<Item = I> + '_ {
         let mut words = self.next_held(0);
         core::iter::from_fn(move || {
             let (number, held, repeat) = words?;
@@ -190,25 +209,39 @@ impl Bits {
                 (0, _) => Some((next, u64::MAX, repeat.wrapping_sub(1))),
                 _ => Some((number, rest, repeat)),
             };
-            Some(index)
+            Some(I::narrow(index))
         })
     }
 
     /// Every free index, ascending.
-    pub(crate) fn free(&self) -> impl Iterator<Item = u128> + '_ {
+    pub(crate) fn free(&self) -> impl Iterator<Item = I> + '_ {
         let mut next = self.first_free();
         core::iter::from_fn(move || {
             let index = next?;
-            next = index.checked_add(1).and_then(|start| self.next_free(start));
+            next = index.next().and_then(|start| self.next_free(start));
             Some(index)
         })
     }
 }
 
 /// Indexes of a flat space fit.
+#[inline]
 #[expect(clippy::cast_possible_truncation, reason = "a flat space ends at 2^24")]
-const fn small(index: u128) -> u32 {
-    index as u32
+fn small<I: Index>(index: I) -> u32 {
+    index.into() as u32
+}
+
+#[inline]
+fn wide<I: Index>(index: u32) -> I {
+    I::narrow(index.into())
+}
+
+/// A number below `bound`, each with the same probability; 64 bits are drawn where they suffice.
+fn below<R: Rng + ?Sized>(bound: u128, rng: &mut R) -> u128 {
+    match u64::try_from(bound) {
+        Ok(bound) => rng.random_range(0..bound).into(),
+        Err(_) => rng.random_range(0..bound),
+    }
 }
 
 #[cfg(test)]
@@ -221,7 +254,7 @@ mod tests {
     /// Both forms, whatever the capacity, beside a plain list.
     struct Both {
         plain: Vec<State>,
-        forms: [Bits; 2],
+        forms: [Bits<u128>; 2],
     }
 
     impl Both {
@@ -230,14 +263,15 @@ mod tests {
             tree.remember();
             Self {
                 plain: vec![State::Fresh; capacity as usize],
-                forms: [Bits(Form::Flat(Flat::new(capacity))), Bits(Form::Tree(tree))],
+                forms: [Form::Flat(Flat::new(capacity)), Form::Tree(tree)]
+                    .map(|form| Bits { form, _index: PhantomData }),
             }
         }
 
         /// Moves one index on: free, held, cooling, free.
         fn advance(&mut self, index: u32) {
             let state = &mut self.plain[index as usize];
-            let change: fn(&mut Bits, u128) = match state {
+            let change: fn(&mut Bits<u128>, u128) = match state {
                 State::Fresh | State::Spent => Bits::hold,
                 State::Held => Bits::rest,
                 State::Cooling => Bits::vacate,
@@ -273,11 +307,10 @@ mod tests {
                         .map(|run| run[0] as u128);
                     assert_eq!(bits.free_run(0, plain.len() as u128, len as u128), run);
                 }
-                if let Form::Flat(flat) = &mut bits.0 {
-                    for (rank, &index) in free.iter().enumerate().step_by(7) {
-                        assert_eq!(flat.nth_free(rank as u32), Some(index as u32));
-                    }
+                for (rank, &index) in free.iter().enumerate().step_by(7) {
+                    assert_eq!(bits.nth_free(rank as u128), Some(index as u128));
                 }
+                assert_eq!(bits.nth_free(free.len() as u128), None);
             }
         }
     }
@@ -323,15 +356,15 @@ mod tests {
 
     #[test]
     fn neighbours_cost_nothing_in_a_tree() {
-        let mut bits = Bits::new(1 << 64);
+        let mut bits = Bits::<u128>::new(1 << 64);
         (0..64 * 1000).for_each(|index| bits.hold(index));
         bits.vacate(64 * 500 + 7);
-        let Form::Tree(tree) = &bits.0 else { panic!("2^64 indexes in one bitmap") };
+        let Form::Tree(tree) = &bits.form else { panic!("2^64 indexes in one bitmap") };
         assert_eq!(tree.stored(), 1);
         assert_eq!(bits.next_held(0), Some((0, u64::MAX, 500)));
         assert_eq!(bits.next_held(500), Some((500, !bit(7), 1)));
         (0..64 * 1000).filter(|index| *index != 64 * 500 + 7).for_each(|index| bits.vacate(index));
-        let Form::Tree(tree) = &bits.0 else { panic!("2^64 indexes in one bitmap") };
+        let Form::Tree(tree) = &bits.form else { panic!("2^64 indexes in one bitmap") };
         assert_eq!((tree.stored(), tree.taken()), (0, 0));
     }
 }

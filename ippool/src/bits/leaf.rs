@@ -70,3 +70,12 @@ pub(super) const fn from(index: u32) -> u64 {
 pub(super) const fn first_unset(word: u64) -> u32 {
     word.trailing_ones()
 }
+
+/// The position of the unset bit that has `rank` unset ones below it.
+pub(super) fn nth_unset(word: u64, rank: u128) -> u32 {
+    let mut free = !word;
+    for _ in 0..rank {
+        free &= free.wrapping_sub(1);
+    }
+    free.trailing_zeros()
+}

@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use super::leaf::Leaf;
+use super::leaf::{Leaf, nth_unset};
 
 /// How many indexes are free in each stretch of 2^9, 2^15 and 2^21, so that the k-th free one is
 /// found by four short scans.
@@ -43,7 +43,7 @@ impl Ranks {
         let first = at << FINE;
         let free = leaves.iter().skip(first).map(|leaf| leaf.taken.count_zeros());
         let (leaf, rank) = locate(free, first, rank)?;
-        let bit = nth_unset(leaves.get(leaf)?.taken, rank);
+        let bit = nth_unset(leaves.get(leaf)?.taken, rank.into());
         u32::try_from(leaf).ok().map(|leaf| (leaf << 6) | bit)
     }
 
@@ -69,15 +69,6 @@ fn locate(counts: impl Iterator<Item = u32>, first: usize, mut rank: u32) -> Opt
         }
     }
     None
-}
-
-/// The position of the `rank`-th unset bit.
-fn nth_unset(word: u64, rank: u32) -> u32 {
-    let mut free = !word;
-    for _ in 0..rank {
-        free &= free.wrapping_sub(1);
-    }
-    free.trailing_zeros()
 }
 
 #[cfg(test)]

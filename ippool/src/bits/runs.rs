@@ -24,17 +24,22 @@ impl Runs {
 
     /// Adds a number that is not in the set.
     pub(super) fn insert(&mut self, number: u128) {
-        let last = match number.checked_add(1).and_then(|next| self.runs.remove(&next)) {
+        self.insert_run(number, number);
+    }
+
+    /// Adds the numbers `first..=last`, none of which is in the set.
+    pub(super) fn insert_run(&mut self, first: u128, last: u128) {
+        let last = match last.checked_add(1).and_then(|next| self.runs.remove(&next)) {
             Some(last) => last,
-            None => number,
+            None => last,
         };
-        if let Some((_, end)) = self.runs.range_mut(..number).next_back()
-            && end.checked_add(1) == Some(number)
+        if let Some((_, end)) = self.runs.range_mut(..first).next_back()
+            && end.checked_add(1) == Some(first)
         {
             *end = last;
             return;
         }
-        self.runs.insert(number, last);
+        self.runs.insert(first, last);
     }
 
     /// Takes a number out, if it is there.

@@ -1,6 +1,6 @@
 use alloc::collections::BTreeMap;
 
-use super::leaf::{Leaf, State, bit, first_unset, from, low6, padding};
+use super::leaf::{Leaf, State, bit, first_unset, from, low6, nth_unset, padding};
 use super::runs::Runs;
 
 /// The engine for spaces too large for one bitmap: only words that are neither all free nor all
@@ -82,6 +82,15 @@ impl Tree {
         });
     }
 
+    /// Makes all indexes of `count` leaves held, from leaf `number` on, none of which was touched
+    /// and none of which is padded.
+    pub(super) fn hold_words(&mut self, number: u128, count: u128) {
+        if let Some(but_one) = count.checked_sub(1) {
+            self.full.insert_run(number, number.wrapping_add(but_one));
+            self.taken = self.taken.wrapping_add(count << 6);
+        }
+    }
+
     /// Makes a held `index` cooling.
     pub(super) fn rest(&mut self, index: u128) {
         let mask = bit(low6(index));
@@ -115,6 +124,37 @@ impl Tree {
             return None;
         }
         Some((number << 6) | u128::from(first_unset(self.leaf(number).taken)))
+    }
+
+    /// The free index that has `rank` free ones below it; walks over every stored leaf below it.
+    pub(super) fn nth_free(&self, mut rank: u128) -> Option<u128> {
+        let mut number = 0;
+        loop {
+            // Leaves up to the next one that is stored or full are free throughout.
+            let stored = self.leaves.range(number..).next().map(|(&number, _)| number);
+            let full = self.full.next(number).map(|(first, _)| first);
+            let next = stored.into_iter().chain(full).min();
+            let next = next.unwrap_or_else(|| self.last_leaf().wrapping_add(1));
+            let open = next.wrapping_sub(number) << 6;
+            if rank < open {
+                return Some((number << 6).wrapping_add(rank));
+            }
+            rank = rank.wrapping_sub(open);
+            if next > self.last_leaf() {
+                return None;
+            }
+            if let Some(last) = self.full.end_of(next) {
+                number = last.wrapping_add(1);
+                continue;
+            }
+            let taken = self.leaf(next).taken;
+            let free = u128::from(taken.count_zeros());
+            if rank < free {
+                return Some((next << 6) | u128::from(nth_unset(taken, rank)));
+            }
+            rank = rank.wrapping_sub(free);
+            number = next.wrapping_add(1);
+        }
     }
 
     /// The lowest taken index that is not below `start`, or the capacity.

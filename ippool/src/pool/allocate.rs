@@ -11,7 +11,7 @@ use super::grant::{Grant, How};
 use crate::bits;
 use crate::owners::Owner;
 use crate::policy::{Policy, Pressure};
-use crate::space::{Narrow as _, Place, Space};
+use crate::space::{Number as _, Space};
 
 impl<S: Space, O: Owner> Pool<S, O> {
     /// Hands out one item, chosen by the policy. An owner that calls twice gets two items;
@@ -142,9 +142,10 @@ impl<S: Space, O: Owner> Pool<S, O> {
         let Some(first) = first else {
             return Err(AllocateError::NoRun { wanted, counts });
         };
-        let last = first.saturating_add(wanted.wrapping_sub(1));
-        for index in first..=last {
-            self.take(index, owner);
+        let mut last = first;
+        for offset in 0..wanted {
+            last = S::Index::narrow(first.into().wrapping_add(offset));
+            self.take(last, owner);
         }
         Ok(self.item(first)..=self.item(last))
     }
@@ -161,19 +162,19 @@ impl<S: Space, O: Owner> Pool<S, O> {
         now: Duration,
     ) -> Result<(), ExactError<S::Item, O>> {
         self.expire(now);
-        let index = match self.place(item) {
-            Place::Index(index) => index,
-            Place::Reserved(reason) => return Err(ExactError::Reserved { item, reason }),
-            Place::Outside => return Err(ExactError::OutOfRange { item }),
+        let index = match self.index_of(item) {
+            Ok(index) => index,
+            Err(Some(reason)) => return Err(ExactError::Reserved { item, reason }),
+            Err(None) => return Err(ExactError::OutOfRange { item }),
         };
         match self.bits.state(index) {
             bits::State::Fresh | bits::State::Spent => {}
             bits::State::Held => {
-                let owner = self.owners.owner(S::Index::narrow(index)).unwrap_or(owner);
+                let owner = self.owners.owner(index).unwrap_or(owner);
                 return Err(ExactError::Held { item, owner });
             }
             bits::State::Cooling => {
-                if self.owners.former_of(owner) != Some(S::Index::narrow(index)) {
+                if self.owners.former_of(owner) != Some(index) {
                     return Err(ExactError::Cooling { item });
                 }
             }
@@ -183,15 +184,14 @@ impl<S: Space, O: Owner> Pool<S, O> {
     }
 
     /// Makes an index held that was not, whatever queue it may be in.
-    pub(super) fn take(&mut self, index: u128, owner: O) {
-        let narrow = S::Index::narrow(index);
+    pub(super) fn take(&mut self, index: S::Index, owner: O) {
         match self.bits.state(index) {
-            bits::State::Cooling => self.resting.remove(narrow),
-            bits::State::Spent if self.policy == Policy::LongestIdle => self.idle.remove(narrow),
+            bits::State::Cooling => self.resting.remove(index),
+            bits::State::Spent if self.policy == Policy::LongestIdle => self.idle.remove(index),
             bits::State::Fresh | bits::State::Spent | bits::State::Held => {}
         }
         self.bits.hold(index);
-        self.owners.insert(narrow, owner);
+        self.owners.insert(index, owner);
     }
 
     /// The item this owner released last, if that is to be had.
@@ -200,7 +200,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
         owner: O,
         usable: &mut impl FnMut(S::Item) -> bool,
     ) -> Option<Grant<S::Item>> {
-        let index = self.owners.former_of(owner)?.into();
+        let index = self.owners.former_of(owner)?;
         let item = self.item(index);
         usable(item).then(|| {
             self.take(index, owner);
@@ -210,14 +210,15 @@ impl<S: Space, O: Owner> Pool<S, O> {
 
     /// A free index by policy.
     #[inline]
-    fn choose(&mut self, usable: &mut impl FnMut(S::Item) -> bool) -> Option<u128> {
+    fn choose(&mut self, usable: &mut impl FnMut(S::Item) -> bool) -> Option<S::Index> {
         match self.policy {
-            Policy::Lowest => self.scan(self.bits.first_free(), u128::MAX, usable),
+            Policy::Lowest => self.scan(self.bits.first_free(), None, usable),
             Policy::NextFit => {
-                let found = self.scan(self.bits.next_free(self.cursor), u128::MAX, usable);
-                let found =
-                    found.or_else(|| self.scan(self.bits.first_free(), self.cursor, usable))?;
-                self.cursor = found.saturating_add(1);
+                let found = self.scan(self.bits.next_free(self.cursor), None, usable);
+                let found = found
+                    .or_else(|| self.scan(self.bits.first_free(), Some(self.cursor), usable))?;
+                // After the last index that there can be, the search starts again at the lowest.
+                self.cursor = found.next().unwrap_or(S::Index::ZERO);
                 Some(found)
             }
             Policy::LongestIdle => self.choose_idle(usable),
@@ -228,50 +229,51 @@ impl<S: Space, O: Owner> Pool<S, O> {
     #[inline]
     fn scan(
         &self,
-        mut next: Option<u128>,
-        end: u128,
+        mut next: Option<S::Index>,
+        end: Option<S::Index>,
         usable: &mut impl FnMut(S::Item) -> bool,
-    ) -> Option<u128> {
+    ) -> Option<S::Index> {
         loop {
             let index = next?;
-            if index >= end {
+            if end.is_some_and(|end| index >= end) {
                 return None;
             }
             if usable(self.item(index)) {
                 return Some(index);
             }
-            next = self.bits.next_free(index.checked_add(1)?);
+            next = self.bits.next_free(index.next()?);
         }
     }
 
-    fn choose_idle(&mut self, usable: &mut impl FnMut(S::Item) -> bool) -> Option<u128> {
+    fn choose_idle(&mut self, usable: &mut impl FnMut(S::Item) -> bool) -> Option<S::Index> {
         // What is below the cursor has been held, so it moves up once and never back.
         while let Some(index) = self.bits.next_free(self.cursor) {
             self.cursor = index;
-            if self.bits.state(index) == bits::State::Fresh {
+            let (false, Some(next)) = (self.bits.state(index) == bits::State::Fresh, index.next())
+            else {
                 break;
-            }
-            self.cursor = index.saturating_add(1);
+            };
+            self.cursor = next;
         }
-        let mut never_held = |item| match self.place(item) {
-            Place::Index(index) => self.bits.state(index) == bits::State::Fresh && usable(item),
-            Place::Reserved(_) | Place::Outside => false,
+        let mut never_held = |item| {
+            let index = self.index_of(item);
+            index.is_ok_and(|index| self.bits.state(index) == bits::State::Fresh) && usable(item)
         };
-        let fresh = self.scan(self.bits.next_free(self.cursor), u128::MAX, &mut never_held);
+        let fresh = self.scan(self.bits.next_free(self.cursor), None, &mut never_held);
         fresh.or_else(|| {
-            let mut queue = self.idle.iter().map(|(_, index)| index.into());
+            let mut queue = self.idle.iter().map(|(_, index)| index);
             queue.find(|&index| usable(self.item(index)))
         })
     }
 
     #[inline]
-    fn hand_out(&mut self, index: u128, owner: O) -> Grant<S::Item> {
+    fn hand_out(&mut self, index: S::Index, owner: O) -> Grant<S::Item> {
         if self.policy == Policy::LongestIdle {
             self.take(index, owner);
         } else {
             // It is free and in no queue: no need to look.
             self.bits.hold(index);
-            self.owners.insert(S::Index::narrow(index), owner);
+            self.owners.insert(index, owner);
         }
         Grant { item: self.item(index), how: How::Vacant }
     }
@@ -287,12 +289,12 @@ impl<S: Space, O: Owner> Pool<S, O> {
         let counts = self.counts();
         if self.pressure == Pressure::ReuseOldest {
             let mut queue = self.resting.iter();
-            let oldest = queue.find(|&(_, index)| usable(self.item(index.into())));
+            let oldest = queue.find(|&(_, index)| usable(self.item(index)));
             drop(queue);
             if let Some((until, index)) = oldest {
-                self.take(index.into(), owner);
+                self.take(index, owner);
                 let remaining = until.saturating_sub(now);
-                return Ok(Grant { item: self.item(index.into()), how: How::Early { remaining } });
+                return Ok(Grant { item: self.item(index), how: How::Early { remaining } });
             }
         }
         if counts.free > 0 {

@@ -8,7 +8,7 @@ use crate::counts::Counts;
 use crate::owners::{Owner, Owners};
 use crate::policy::{Policy, Pressure};
 use crate::queue::Queue;
-use crate::space::{Addresses, Integers, Ports, Space, Subnets};
+use crate::space::{Addresses, Integers, Number as _, Ports, Space, Subnets};
 
 /// A pool of the addresses of a prefix.
 pub type AddressPool<A = Ipv4Addr, O = ()> = Pool<Addresses<A>, O>;
@@ -47,12 +47,12 @@ pub type IndexPool<N = u32, O = ()> = Pool<Integers<N>, O>;
 #[derive(Clone, Debug)]
 pub struct Pool<S: Space, O: Owner = ()> {
     pub(super) space: S,
-    pub(super) bits: Bits,
+    pub(super) bits: Bits<S::Index>,
     pub(super) policy: Policy,
     pub(super) cooldown: Duration,
     pub(super) pressure: Pressure,
     /// Next fit: where to look next. Longest idle: every free index below it was held before.
-    pub(super) cursor: u128,
+    pub(super) cursor: S::Index,
     /// What is cooling, with the time when it becomes free.
     pub(super) resting: Queue<S::Index>,
     /// Longest idle: every free index that was held before, with the time since when it is free.
@@ -66,15 +66,23 @@ impl<S: Space, O: Owner> Pool<S, O> {
     /// Memory: a quarter of a byte for every item of a space of up to 2^24 items, of which the
     /// part that is not used stays untouched; nothing for a larger space, and then according to
     /// what is held: next to nothing for neighbours, about 50 bytes for an item on its own.
+    ///
+    /// # Panics
+    /// When the space has more items than its [`Space::Index`] can count, which no space of this
+    /// crate has.
     #[must_use]
     pub fn new(space: S) -> Self {
         let capacity = space.layout().capacity();
+        assert!(
+            capacity.saturating_sub(1) <= S::Index::MAX,
+            "a space of {capacity} items needs u128 as its index",
+        );
         let pool = Self {
             bits: Bits::new(capacity),
             policy: S::POLICY,
             cooldown: S::COOLDOWN,
             pressure: Pressure::Refuse,
-            cursor: 0,
+            cursor: S::Index::ZERO,
             resting: Queue::new(),
             idle: Queue::new(),
             owners: Owners::new(capacity),
@@ -88,7 +96,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
-        self.cursor = 0;
+        self.cursor = S::Index::ZERO;
         self.idle.clear();
         self.bits.forget();
         if policy == Policy::LongestIdle {
@@ -164,7 +172,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
     fn expire_due(&mut self, now: Duration) -> usize {
         let mut freed = 0usize;
         while let Some((until, index)) = self.resting.pop_due(now) {
-            self.bits.vacate(index.into());
+            self.bits.vacate(index);
             if self.policy == Policy::LongestIdle {
                 self.idle.push(until, index);
             }

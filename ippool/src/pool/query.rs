@@ -4,7 +4,7 @@ use core::time::Duration;
 use super::config::Pool;
 use crate::bits;
 use crate::owners::{Owner, Owners};
-use crate::space::{Narrow as _, Place, Reason, Reservation, Space};
+use crate::space::{Number as _, Place, Reason, Reservation, Space};
 
 /// The state of one item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,15 +26,15 @@ impl<S: Space, O: Owner> Pool<S, O> {
     /// The state of an item, as of the last call that took the time.
     #[must_use]
     pub fn state(&self, item: S::Item) -> State<O> {
-        let index = match self.place(item) {
-            Place::Index(index) => index,
-            Place::Reserved(reason) => return State::Reserved(reason),
-            Place::Outside => return State::OutOfRange,
+        let index = match self.index_of(item) {
+            Ok(index) => index,
+            Err(Some(reason)) => return State::Reserved(reason),
+            Err(None) => return State::OutOfRange,
         };
         match self.bits.state(index) {
             bits::State::Fresh | bits::State::Spent => State::Free,
             bits::State::Cooling => State::Cooling,
-            bits::State::Held => match self.owners.owner(S::Index::narrow(index)) {
+            bits::State::Held => match self.owners.owner(index) {
                 Some(owner) => State::Held(owner),
                 None => unreachable!("an owner is recorded with every held index"),
             },
@@ -56,22 +56,20 @@ impl<S: Space, O: Owner> Pool<S, O> {
         if !Owners::<S::Index, O>::TRACKED {
             return self.held().map(|(item, _)| item).collect();
         }
-        let mut indexes: Vec<u128> = self.owners.all_of(owner).map(Into::into).collect();
+        let mut indexes: Vec<S::Index> = self.owners.all_of(owner).collect();
         indexes.sort_unstable();
         indexes.into_iter().map(|index| self.item(index)).collect()
     }
 
     /// Every held item with its owner, in ascending order.
     pub fn held(&self) -> impl Iterator<Item = (S::Item, O)> + '_ {
-        self.bits.held().filter_map(|index| {
-            Some((self.item(index), self.owners.owner(S::Index::narrow(index))?))
-        })
+        self.bits.held().filter_map(|index| Some((self.item(index), self.owners.owner(index)?)))
     }
 
     /// Every cooling item with the time when it becomes free, a duration since the Unix epoch;
     /// that time never decreases.
     pub fn cooling(&self) -> impl Iterator<Item = (S::Item, Duration)> + '_ {
-        self.resting.iter().map(|(until, index)| (self.item(index.into()), until))
+        self.resting.iter().map(|(until, index)| (self.item(index), until))
     }
 
     /// Every free item, in ascending order. In an IPv6 prefix that may be more than anybody can
@@ -89,22 +87,24 @@ impl<S: Space, O: Owner> Pool<S, O> {
         })
     }
 
+    /// The index of an item, or why it has none: the reservation, or that it is not of this space.
     #[inline]
-    pub(super) fn place(&self, item: S::Item) -> Place {
-        match self.space.ordinal(item) {
-            Some(ordinal) => self.space.layout().place(ordinal),
-            None => Place::Outside,
+    pub(super) fn index_of(&self, item: S::Item) -> Result<S::Index, Option<Reason>> {
+        match self.space.ordinal(item).map(|ordinal| self.space.layout().place(ordinal)) {
+            Some(Place::Index(index)) => Ok(S::Index::narrow(index)),
+            Some(Place::Reserved(reason)) => Err(Some(reason)),
+            Some(Place::Outside) | None => Err(None),
         }
     }
 
     #[inline]
-    pub(super) fn item(&self, index: u128) -> S::Item {
-        self.space.item(self.space.layout().ordinal(index))
+    pub(super) fn item(&self, index: S::Index) -> S::Item {
+        self.space.item(self.space.layout().ordinal(index.into()))
     }
 
     pub(super) fn first_held_by(&self, owner: O) -> Option<S::Item> {
         if Owners::<S::Index, O>::TRACKED {
-            self.owners.first_of(owner).map(|index| self.item(index.into()))
+            self.owners.first_of(owner).map(|index| self.item(index))
         } else {
             self.bits.held().next().map(|index| self.item(index))
         }

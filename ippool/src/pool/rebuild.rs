@@ -4,7 +4,7 @@ use core::time::Duration;
 use super::config::Pool;
 use crate::bits::{self, Bits};
 use crate::owners::Owner;
-use crate::space::{Narrow as _, Place, Space};
+use crate::space::Space;
 
 /// How a pool and reality differ; see [`Pool::rebuild`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,12 +70,12 @@ impl<S: Space, O: Owner> Pool<S, O> {
             out_of_range: Vec::new(),
         };
         for (item, owner) in existing {
-            let Place::Index(index) = self.place(item) else {
+            let Ok(index) = self.index_of(item) else {
                 report.out_of_range.push((item, owner));
                 continue;
             };
             let holder = match self.bits.state(index) {
-                bits::State::Held => self.owners.owner(S::Index::narrow(index)),
+                bits::State::Held => self.owners.owner(index),
                 bits::State::Fresh | bits::State::Spent | bits::State::Cooling => None,
             };
             match holder {
@@ -95,9 +95,9 @@ impl<S: Space, O: Owner> Pool<S, O> {
             seen.hold(index);
         }
         let orphaned = self.bits.held().filter(|&index| seen.state(index) == bits::State::Fresh);
-        report.orphaned.extend(orphaned.filter_map(|index| {
-            Some((self.item(index), self.owners.owner(S::Index::narrow(index))?))
-        }));
+        report.orphaned.extend(
+            orphaned.filter_map(|index| Some((self.item(index), self.owners.owner(index)?))),
+        );
         report
     }
 }

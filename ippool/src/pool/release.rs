@@ -7,7 +7,7 @@ use super::grant::Released;
 use crate::bits;
 use crate::owners::Owner;
 use crate::policy::Policy;
-use crate::space::{Narrow as _, Place, Space};
+use crate::space::Space;
 
 impl<S: Space, O: Owner> Pool<S, O> {
     /// Takes an item back from the owner that holds it.
@@ -39,10 +39,10 @@ impl<S: Space, O: Owner> Pool<S, O> {
         now: Duration,
     ) -> Result<Released, ReleaseError<S::Item, O>> {
         self.expire(now);
-        let index = match self.place(item) {
-            Place::Index(index) => index,
-            Place::Reserved(reason) => return Err(ReleaseError::Reserved { item, reason }),
-            Place::Outside => return Err(ReleaseError::OutOfRange { item }),
+        let index = match self.index_of(item) {
+            Ok(index) => index,
+            Err(Some(reason)) => return Err(ReleaseError::Reserved { item, reason }),
+            Err(None) => return Err(ReleaseError::OutOfRange { item }),
         };
         match self.bits.state(index) {
             bits::State::Held => {}
@@ -51,7 +51,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
                 return Err(ReleaseError::AlreadyReleased { item });
             }
         }
-        match self.owners.owner(S::Index::narrow(index)) {
+        match self.owners.owner(index) {
             Some(holder) if holder != owner => {
                 Err(ReleaseError::HeldByOther { item, owner: holder })
             }
@@ -64,7 +64,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
         self.expire(now);
         let items = self.held_by(owner);
         for &item in &items {
-            if let Place::Index(index) = self.place(item) {
+            if let Ok(index) = self.index_of(item) {
                 self.put_back(index, owner, now);
             }
         }
@@ -72,18 +72,17 @@ impl<S: Space, O: Owner> Pool<S, O> {
     }
 
     #[inline]
-    fn put_back(&mut self, index: u128, owner: O, now: Duration) -> Released {
-        let narrow = S::Index::narrow(index);
-        self.owners.remove(narrow, owner);
+    fn put_back(&mut self, index: S::Index, owner: O, now: Duration) -> Released {
+        self.owners.remove(index, owner);
         if self.cooldown.is_zero() {
             self.bits.vacate(index);
             if self.policy == Policy::LongestIdle {
-                self.idle.push(now, narrow);
+                self.idle.push(now, index);
             }
             return Released::Free;
         }
         self.bits.rest(index);
-        let until = self.resting.push(now.saturating_add(self.cooldown), narrow);
+        let until = self.resting.push(now.saturating_add(self.cooldown), index);
         Released::Cooling { until }
     }
 }

@@ -6,7 +6,7 @@ use crate::owners::{Owner, Owners};
 use crate::policy::Policy;
 use crate::queue::Queue;
 use crate::snapshot::{self, RestoreError, Snapshot};
-use crate::space::{Narrow as _, Space};
+use crate::space::{Number as _, Space};
 
 impl<S: Space, O: Owner> Pool<S, O> {
     /// What the pool has to remember across a restart. Deadlines of cooling items are kept exactly.
@@ -29,7 +29,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
             queue.iter().map(|(time, index)| (index.into(), time)).collect()
         };
         let owners = if Owners::<S::Index, O>::TRACKED {
-            let owner = |index| Some((index, self.owners.owner(S::Index::narrow(index))?));
+            let owner = |index: S::Index| Some((index.into(), self.owners.owner(index)?));
             self.bits.held().filter_map(owner).collect()
         } else {
             self.owners.only().map(|owner| (0, owner)).into_iter().collect()
@@ -37,7 +37,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
         Snapshot {
             version: Snapshot::<O>::VERSION,
             usable: self.space.layout().usable(),
-            cursor: self.cursor,
+            cursor: self.cursor.into(),
             held: snapshot::encode(&self.bits),
             owners,
             cooling: timed(&self.resting),
@@ -66,54 +66,76 @@ impl<S: Space, O: Owner> Pool<S, O> {
         self.restore_cooling(&snapshot.cooling)?;
         self.restore_idle(&snapshot.idle)?;
         for &(index, owner) in &snapshot.former {
-            self.check_range(index)?;
-            let narrow = S::Index::narrow(index);
-            if self.bits.state(index) == bits::State::Held || self.owners.former_of(owner).is_some()
+            let narrow = self.check_range(index)?;
+            if self.bits.state(narrow) == bits::State::Held
+                || self.owners.former_of(owner).is_some()
             {
                 return Err(RestoreError::Inconsistent { index });
             }
             self.owners.set_former(narrow, owner);
         }
         if self.policy == Policy::NextFit {
-            self.cursor = snapshot.cursor.min(self.bits.capacity());
+            self.cursor = self.check_range(snapshot.cursor).unwrap_or(S::Index::ZERO);
         }
         Ok(self)
     }
 
     fn restore_held(&mut self, snapshot: &Snapshot<O>) -> Result<(), RestoreError> {
+        if !Owners::<S::Index, O>::TRACKED {
+            return self.restore_unowned(snapshot);
+        }
         let mut owners = snapshot.owners.iter();
-        let only = snapshot.owners.first();
-        snapshot::decode(&snapshot.held, |index| {
-            self.check_range(index)?;
-            let owner = if Owners::<S::Index, O>::TRACKED {
-                owners.next().filter(|(owned, _)| *owned == index)
-            } else {
-                only
-            };
-            let (_, owner) = owner.ok_or(RestoreError::Inconsistent { index })?;
-            self.bits.hold(index);
-            self.owners.insert(S::Index::narrow(index), *owner);
+        snapshot::decode(&snapshot.held, |number, word, repeat| {
+            // However many words are claimed to be full, the first index without an owner ends it.
+            let end = number.saturating_add(repeat);
+            for index in (number..end).flat_map(|number| snapshot::indexes(number, word)) {
+                let narrow = self.check_range(index)?;
+                let owner = owners.next().filter(|(owned, _)| *owned == index);
+                let (_, owner) = owner.ok_or(RestoreError::Inconsistent { index })?;
+                self.bits.hold(narrow);
+                self.owners.insert(narrow, *owner);
+            }
             Ok(())
         })?;
         match owners.next() {
-            Some(&(index, _)) if Owners::<S::Index, O>::TRACKED => {
-                Err(RestoreError::Inconsistent { index })
-            }
-            Some(_) | None => Ok(()),
+            Some(&(index, _)) => Err(RestoreError::Inconsistent { index }),
+            None => Ok(()),
         }
+    }
+
+    /// Whole words at once: a snapshot of a few bytes may say that 2^64 items are held.
+    fn restore_unowned(&mut self, snapshot: &Snapshot<O>) -> Result<(), RestoreError> {
+        snapshot::decode(&snapshot.held, |number, word, repeat| {
+            let (_, owner) =
+                snapshot.owners.first().ok_or(RestoreError::Inconsistent { index: number << 6 })?;
+            if word == u64::MAX {
+                // Of at most 2^122 words; the last index of that many is `u128::MAX`, which no space has.
+                let last = (number.saturating_add(repeat) << 6).wrapping_sub(1);
+                let last = self.check_range(last)?;
+                self.bits.hold_words(number, repeat);
+                self.owners.insert(last, *owner);
+                return Ok(());
+            }
+            for index in snapshot::indexes(number, word) {
+                let index = self.check_range(index)?;
+                self.bits.hold(index);
+                self.owners.insert(index, *owner);
+            }
+            Ok(())
+        })
     }
 
     fn restore_cooling(&mut self, cooling: &[(u128, Duration)]) -> Result<(), RestoreError> {
         let mut last = Duration::ZERO;
         for &(index, until) in cooling {
-            self.check_free(index)?;
+            let narrow = self.check_free(index)?;
             if until < last {
                 return Err(RestoreError::OutOfOrder { index });
             }
             last = until;
-            self.bits.hold(index);
-            self.bits.rest(index);
-            self.resting.push(until, S::Index::narrow(index));
+            self.bits.hold(narrow);
+            self.bits.rest(narrow);
+            self.resting.push(until, narrow);
         }
         Ok(())
     }
@@ -121,35 +143,35 @@ impl<S: Space, O: Owner> Pool<S, O> {
     fn restore_idle(&mut self, idle: &[(u128, Duration)]) -> Result<(), RestoreError> {
         let mut last = Duration::ZERO;
         for &(index, since) in idle {
-            self.check_free(index)?;
-            if self.bits.state(index) == bits::State::Spent {
+            let narrow = self.check_free(index)?;
+            if self.bits.state(narrow) == bits::State::Spent {
                 return Err(RestoreError::Inconsistent { index });
             }
             if since < last {
                 return Err(RestoreError::OutOfOrder { index });
             }
             last = since;
-            self.bits.hold(index);
-            self.bits.vacate(index);
+            self.bits.hold(narrow);
+            self.bits.vacate(narrow);
             if self.policy == Policy::LongestIdle {
-                self.idle.push(since, S::Index::narrow(index));
+                self.idle.push(since, narrow);
             }
         }
         Ok(())
     }
 
-    fn check_range(&self, index: u128) -> Result<(), RestoreError> {
+    fn check_range(&self, index: u128) -> Result<S::Index, RestoreError> {
         if index < self.bits.capacity() {
-            Ok(())
+            Ok(S::Index::narrow(index))
         } else {
             Err(RestoreError::IndexOutOfRange { index })
         }
     }
 
-    fn check_free(&self, index: u128) -> Result<(), RestoreError> {
-        self.check_range(index)?;
-        match self.bits.state(index) {
-            bits::State::Fresh | bits::State::Spent => Ok(()),
+    fn check_free(&self, index: u128) -> Result<S::Index, RestoreError> {
+        let narrow = self.check_range(index)?;
+        match self.bits.state(narrow) {
+            bits::State::Fresh | bits::State::Spent => Ok(narrow),
             bits::State::Held | bits::State::Cooling => Err(RestoreError::Inconsistent { index }),
         }
     }

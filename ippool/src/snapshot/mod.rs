@@ -5,4 +5,4 @@ mod data;
 mod plane;
 
 pub use data::{RestoreError, Snapshot};
-pub(crate) use plane::{decode, encode};
+pub(crate) use plane::{decode, encode, indexes};

@@ -4,13 +4,14 @@ use alloc::vec::Vec;
 use super::base64;
 use super::data::RestoreError;
 use crate::bits::Bits;
+use crate::space::Index;
 
 const EMPTY: u8 = 0;
 const FULL: u8 = 1;
 const LITERAL: u8 = 2;
 
 /// The held indexes as text; see [`Snapshot`](super::Snapshot).
-pub(crate) fn encode(bits: &Bits) -> String {
+pub(crate) fn encode<I: Index>(bits: &Bits<I>) -> String {
     let mut bytes = Vec::new();
     let mut literal = Vec::new();
     let mut next = 0u128;
@@ -45,10 +46,11 @@ pub(crate) fn encode(bits: &Bits) -> String {
     base64::encode(&bytes)
 }
 
-/// Calls `held` with every index that the text says is held, ascending.
+/// Calls `held` with every word that has anything held in it, ascending: its number, its bits, and
+/// how many words in a row are the same.
 pub(crate) fn decode(
     text: &str,
-    mut held: impl FnMut(u128) -> Result<(), RestoreError>,
+    mut held: impl FnMut(u128, u64, u128) -> Result<(), RestoreError>,
 ) -> Result<(), RestoreError> {
     let bytes = base64::decode(text).map_err(|at| RestoreError::Damaged { at })?;
     let mut rest = bytes.as_slice();
@@ -58,24 +60,28 @@ pub(crate) fn decode(
         let damaged = RestoreError::Damaged { at };
         let (kind, count) = read_header(&mut rest).ok_or(damaged)?;
         let end = number.checked_add(count).filter(|end| *end <= 1 << 122).ok_or(damaged)?;
-        while kind != EMPTY && number < end {
-            let word = if kind == FULL {
-                u64::MAX
-            } else {
-                let (word, tail) = rest.split_first_chunk().ok_or(damaged)?;
-                rest = tail;
-                u64::from_le_bytes(*word)
-            };
-            let mut left = word;
-            while left != 0 {
-                held((number << 6) | u128::from(left.trailing_zeros()))?;
-                left &= left.wrapping_sub(1);
-            }
+        if kind == FULL && count > 0 {
+            held(number, u64::MAX, count)?;
+        }
+        while kind == LITERAL && number < end {
+            let (word, tail) = rest.split_first_chunk().ok_or(damaged)?;
+            rest = tail;
+            held(number, u64::from_le_bytes(*word), 1)?;
             number = number.wrapping_add(1);
         }
         number = end;
     }
     Ok(())
+}
+
+/// The indexes of a word's bits, ascending.
+pub(crate) fn indexes(number: u128, mut word: u64) -> impl Iterator<Item = u128> {
+    core::iter::from_fn(move || {
+        let index = (number << 6) | u128::from(word.trailing_zeros());
+        let rest = word & word.checked_sub(1)?;
+        word = rest;
+        Some(index)
+    })
 }
 
 fn flush(bytes: &mut Vec<u8>, literal: &mut Vec<u64>) {
@@ -121,7 +127,7 @@ mod tests {
     fn every_sequence_of_records_is_read_back() {
         for capacity in [64 * 5, 1 << 40] {
             for sequence in 0..3u32.pow(5) {
-                let mut bits = Bits::new(capacity);
+                let mut bits = Bits::<u128>::new(capacity);
                 for word in 0..5 {
                     let first = u128::from(word) * 64;
                     match sequence / 3u32.pow(word) % 3 {
@@ -131,8 +137,9 @@ mod tests {
                     }
                 }
                 let mut read = Vec::new();
-                let kept = decode(&encode(&bits), |index| {
-                    read.push(index);
+                let kept = decode(&encode(&bits), |number, word, repeat| {
+                    let words = (number..number + repeat).flat_map(|number| indexes(number, word));
+                    read.extend(words);
                     Ok(())
                 });
                 assert_eq!(kept, Ok(()));
@@ -143,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_documented_encoding() {
-        let mut bits = Bits::new(1 << 40);
+        let mut bits = Bits::<u128>::new(1 << 40);
         (0..128).for_each(|index| bits.hold(index));
         bits.hold(64 * 102);
         // Two full words, a hundred empty ones, one with its lowest index held.

@@ -13,6 +13,6 @@ pub use integer::{Integer, Integers};
 pub use layout::{Layout, LayoutError, Place, Reason, Reservation};
 pub use port::Ports;
 pub use reserved_ports::{ReservedPorts, ReservedPortsError};
-pub(crate) use space_trait::sealed::Narrow;
+pub(crate) use space_trait::sealed::Number;
 pub use space_trait::{Index, Space};
 pub use subnet::{Prefix, SubnetError, Subnets};

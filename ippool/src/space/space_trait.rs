@@ -61,28 +61,52 @@ pub trait Space {
 }
 
 /// The unsigned integers a pool can store its indexes as.
-pub trait Index: Copy + Ord + Hash + Debug + Into<u128> + sealed::Narrow {}
+pub trait Index: Copy + Ord + Hash + Debug + Into<u128> + sealed::Number {}
 
 impl Index for u32 {}
 impl Index for u128 {}
 
 pub(super) mod sealed {
     #[expect(unnameable_types, reason = "seals the public trait")]
-    pub trait Narrow {
+    pub trait Number: Sized {
+        const ZERO: Self;
+        const MAX: u128;
+
         /// Keeps the low bits; the pool passes only what fits.
         fn narrow(wide: u128) -> Self;
+
+        /// The index after this one, if there can be one.
+        fn next(self) -> Option<Self>;
     }
 
-    impl Narrow for u32 {
+    impl Number for u32 {
+        const ZERO: Self = 0;
+        const MAX: u128 = Self::MAX as u128;
+
+        #[inline]
         #[expect(clippy::cast_possible_truncation, reason = "callers pass only what fits")]
         fn narrow(wide: u128) -> Self {
             wide as Self
         }
+
+        #[inline]
+        fn next(self) -> Option<Self> {
+            self.checked_add(1)
+        }
     }
 
-    impl Narrow for u128 {
+    impl Number for u128 {
+        const ZERO: Self = 0;
+        const MAX: Self = Self::MAX;
+
+        #[inline]
         fn narrow(wide: u128) -> Self {
             wide
+        }
+
+        #[inline]
+        fn next(self) -> Option<Self> {
+            self.checked_add(1)
         }
     }
 }
