@@ -150,6 +150,22 @@ impl<I: Index, O: Owner> Owners<I, O> {
         former.find(self.hasher.hash_one(owner), is_its).copied()
     }
 
+    /// Whether some former owner would get this index, which nobody holds, back.
+    pub(crate) fn is_former(&self, index: I) -> bool {
+        let owner = self.by_index.at(index);
+        owner.is_some_and(|owner| self.former_of(owner) == Some(index))
+    }
+
+    /// Forgets who released what.
+    pub(crate) fn forget_formers(&mut self) {
+        let Some(former) = &mut self.former else {
+            return;
+        };
+        for index in former.drain() {
+            self.by_index.unset(index);
+        }
+    }
+
     /// Every index that a former owner would get back.
     pub(crate) fn formers(&self) -> impl Iterator<Item = (I, O)> + '_ {
         let formers = self.former.iter().flatten();

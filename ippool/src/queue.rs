@@ -27,6 +27,11 @@ impl<I: Copy + Eq + Hash> Queue<I> {
         self.entries.len().saturating_sub(self.dead_len)
     }
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Appends an index that is not in the queue. A time before that of the last entry counts as
     /// the same, so that a clock that was set back cannot put the queue out of order. Returns the
     /// time that counts.

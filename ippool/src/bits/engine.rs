@@ -60,6 +60,14 @@ impl<I: Index> Bits<I> {
         }
     }
 
+    #[inline]
+    pub(crate) const fn is_full(&self) -> bool {
+        match &self.form {
+            Form::Flat(flat) => flat.is_full(),
+            Form::Tree(tree) => tree.taken() == tree.capacity(),
+        }
+    }
+
     pub(crate) fn vacant(&self) -> u128 {
         self.capacity().wrapping_sub(self.taken())
     }
@@ -69,6 +77,15 @@ impl<I: Index> Bits<I> {
         match &self.form {
             Form::Flat(flat) => flat.state(small(index)),
             Form::Tree(tree) => tree.state(index.into()),
+        }
+    }
+
+    /// The one bitmap, unless the space is too large for one.
+    #[inline]
+    pub(crate) const fn as_flat(&mut self) -> Option<&mut Flat> {
+        match &mut self.form {
+            Form::Flat(flat) => Some(flat),
+            Form::Tree(_) => None,
         }
     }
 
@@ -227,12 +244,12 @@ impl<I: Index> Bits<I> {
 /// Indexes of a flat space fit.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "a flat space ends at 2^24")]
-fn small<I: Index>(index: I) -> u32 {
+pub(crate) fn small<I: Index>(index: I) -> u32 {
     index.into() as u32
 }
 
 #[inline]
-fn wide<I: Index>(index: u32) -> I {
+pub(crate) fn wide<I: Index>(index: u32) -> I {
     I::narrow(index.into())
 }
 

@@ -1,5 +1,5 @@
+use alloc::boxed::Box;
 use alloc::vec;
-use alloc::vec::Vec;
 
 use super::leaf::{Leaf, State, bit, first_unset, from, padding};
 use super::ranks::Ranks;
@@ -9,23 +9,21 @@ use super::ranks::Ranks;
 /// A summary bit is set when the word below it is full, so a search reads one word per level. The
 /// memory starts zeroed, which the allocator gives away without touching it.
 #[derive(Clone, Debug)]
-pub(super) struct Flat {
+pub(crate) struct Flat {
     /// At most 2^24.
     capacity: u32,
     /// Taken indexes, padding not counted.
     taken: u32,
     /// 64 indexes each; the last one is padded.
-    leaves: Vec<Leaf>,
+    leaves: Box<[Leaf]>,
     /// A bit per leaf, set when all 64 are taken; what stands for no leaf is set.
-    l1: Vec<u64>,
+    l1: Box<[u64]>,
     /// A bit per word of `l1`, set when that word is full.
-    l2: Vec<u64>,
+    l2: Box<[u64]>,
     /// A bit per word of `l2`.
     l3: u64,
-    /// Whether any index may be spent; spares a fresh bitmap from being walked through.
-    spent: bool,
     /// Free counts for choosing by rank; kept from the first time that is asked for.
-    ranks: Option<Ranks>,
+    ranks: Option<Box<Ranks>>,
 }
 
 impl Flat {
@@ -37,11 +35,10 @@ impl Flat {
         let mut flat = Self {
             capacity,
             taken: 0,
-            leaves: vec![Leaf::default(); leaves as usize],
-            l1: vec![0; n1 as usize],
-            l2: vec![0; n2 as usize],
+            leaves: vec![Leaf::default(); leaves as usize].into(),
+            l1: vec![0; n1 as usize].into(),
+            l2: vec![0; n2 as usize].into(),
             l3: padding(n2.into()),
-            spent: false,
             ranks: None,
         };
         if let Some(word) = flat.l1.last_mut() {
@@ -60,10 +57,17 @@ impl Flat {
         flat
     }
 
+    #[inline]
     pub(super) const fn taken(&self) -> u32 {
         self.taken
     }
 
+    #[inline]
+    pub(crate) const fn is_full(&self) -> bool {
+        self.taken == self.capacity
+    }
+
+    #[inline]
     pub(super) const fn capacity(&self) -> u32 {
         self.capacity
     }
@@ -80,11 +84,8 @@ impl Flat {
 
     /// Makes every spent index fresh.
     pub(super) fn forget(&mut self) {
-        if self.spent {
-            for leaf in &mut self.leaves {
-                leaf.released &= leaf.taken;
-            }
-            self.spent = false;
+        for leaf in &mut self.leaves {
+            leaf.released &= leaf.taken;
         }
     }
 
@@ -92,21 +93,61 @@ impl Flat {
     #[inline]
     pub(super) fn hold(&mut self, index: u32) {
         let mask = bit(index & 63);
-        let Some(leaf) = self.leaves.get_mut((index >> 6) as usize) else {
+        match self.leaves.get_mut((index >> 6) as usize) {
+            Some(leaf) if leaf.taken & mask != 0 => leaf.released &= !mask,
+            Some(_) => self.take(index >> 6, mask),
+            None => {}
+        }
+    }
+
+    /// Makes the lowest free index held, and returns it.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call is a fifth of an allocation")]
+    pub(crate) fn take_first(&mut self) -> Option<u32> {
+        let index = self.first_free()?;
+        self.take(index >> 6, bit(index & 63));
+        Some(index)
+    }
+
+    /// Makes the next free index held, from `start` on and then from the lowest, and returns it.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call is a fifth of an allocation")]
+    pub(crate) fn take_from(&mut self, start: u32) -> Option<u32> {
+        let number = start >> 6;
+        let free = match self.leaves.get(number as usize) {
+            Some(leaf) => !leaf.taken & from(start & 63),
+            None => 0,
+        };
+        let index = if free != 0 {
+            (number << 6) | free.trailing_zeros()
+        } else if self.is_full() {
+            return None;
+        } else {
+            self.next_above(number).or_else(|| self.first_free())?
+        };
+        self.take(index >> 6, bit(index & 63));
+        Some(index)
+    }
+
+    /// Makes a free index held.
+    #[inline]
+    fn take(&mut self, number: u32, mask: u64) {
+        let Some(leaf) = self.leaves.get_mut(number as usize) else {
             return;
         };
-        leaf.released &= !mask;
-        if leaf.taken & mask != 0 {
-            return;
-        }
         leaf.taken |= mask;
+        // Not written without need: both words in one go would be stored as a pair, of which the
+        // next search could not load one until the store is done.
+        if leaf.released & mask != 0 {
+            leaf.released &= !mask;
+        }
         let full = leaf.taken == u64::MAX;
         self.taken = self.taken.wrapping_add(1);
         if full {
-            self.mark_full(index >> 6);
+            self.mark_full(number);
         }
         if let Some(ranks) = &mut self.ranks {
-            ranks.less(index);
+            ranks.less((number << 6) | mask.trailing_zeros());
         }
     }
 
@@ -121,17 +162,28 @@ impl Flat {
     /// Makes a held or cooling `index` free.
     #[inline]
     pub(super) fn vacate(&mut self, index: u32) {
+        if let Some(leaf) = self.leaves.get_mut((index >> 6) as usize) {
+            // What is cooling becomes free in the same way.
+            leaf.released &= !bit(index & 63);
+        }
+        self.vacate_held(index);
+    }
+
+    /// Makes a held `index` free; false, and no change, if it is not held.
+    #[inline]
+    pub(crate) fn vacate_held(&mut self, index: u32) -> bool {
         let mask = bit(index & 63);
         let Some(leaf) = self.leaves.get_mut((index >> 6) as usize) else {
-            return;
+            return false;
         };
-        leaf.released |= mask;
-        self.spent = true;
-        if leaf.taken & mask == 0 {
-            return;
+        if leaf.held() & mask == 0 {
+            return false;
         }
         let was_full = leaf.taken == u64::MAX;
         leaf.taken &= !mask;
+        if leaf.released & mask == 0 {
+            leaf.released |= mask;
+        }
         self.taken = self.taken.wrapping_sub(1);
         if was_full {
             self.mark_open(index >> 6);
@@ -139,18 +191,28 @@ impl Flat {
         if let Some(ranks) = &mut self.ranks {
             ranks.more(index);
         }
+        true
     }
 
     /// The lowest free index.
     #[inline]
-    pub(super) fn first_free(&self) -> Option<u32> {
-        let top = first_unset(self.l3);
-        if top == 64 { None } else { self.descend2(top) }
+    pub(crate) fn first_free(&self) -> Option<u32> {
+        // Up to 2^18 indexes the top level has nothing to add.
+        let top = if let [only] = *self.l2 {
+            if only == u64::MAX {
+                return None;
+            }
+            0
+        } else {
+            first_unset(self.l3)
+        };
+        // If nothing is free, this is beyond the end.
+        self.descend2(top)
     }
 
     /// The lowest free index that is not below `start`.
     #[inline]
-    pub(super) fn next_free(&self, start: u32) -> Option<u32> {
+    pub(crate) fn next_free(&self, start: u32) -> Option<u32> {
         let number = start >> 6;
         let free = !self.leaves.get(number as usize)?.taken & from(start & 63);
         if free != 0 {
@@ -160,6 +222,7 @@ impl Flat {
     }
 
     /// The lowest free index in the leaves after `number`.
+    #[inline(never)]
     fn next_above(&self, number: u32) -> Option<u32> {
         let next = number.wrapping_add(1);
         let open = !self.l1.get((next >> 6) as usize)? & from(next & 63);
@@ -176,16 +239,19 @@ impl Flat {
         if open == 0 { None } else { self.descend2(open.trailing_zeros()) }
     }
 
+    #[inline]
     fn descend2(&self, word: u32) -> Option<u32> {
         let bit = first_unset(*self.l2.get(word as usize)?);
         self.descend1((word << 6) | bit)
     }
 
+    #[inline]
     fn descend1(&self, word: u32) -> Option<u32> {
         let bit = first_unset(*self.l1.get(word as usize)?);
         self.descend0((word << 6) | bit)
     }
 
+    #[inline]
     fn descend0(&self, leaf: u32) -> Option<u32> {
         let bit = first_unset(self.leaves.get(leaf as usize)?.taken);
         Some((leaf << 6) | bit)
@@ -221,9 +287,10 @@ impl Flat {
     /// The `rank`-th free index, counted from 0; keeps counts from now on so that it stays cheap.
     pub(super) fn nth_free(&mut self, rank: u32) -> Option<u32> {
         let leaves = &self.leaves;
-        self.ranks.get_or_insert_with(|| Ranks::new(leaves)).select(leaves, rank)
+        self.ranks.get_or_insert_with(|| Box::new(Ranks::new(leaves))).select(leaves, rank)
     }
 
+    #[inline]
     fn mark_full(&mut self, leaf: u32) {
         let Some(word) = self.l1.get_mut((leaf >> 6) as usize) else {
             return;
@@ -241,6 +308,7 @@ impl Flat {
         }
     }
 
+    #[inline]
     fn mark_open(&mut self, leaf: u32) {
         let Some(word) = self.l1.get_mut((leaf >> 6) as usize) else {
             return;

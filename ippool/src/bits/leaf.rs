@@ -30,6 +30,7 @@ impl Leaf {
         Self { taken: padding(capacity), released: 0 }
     }
 
+    #[inline]
     pub(super) const fn state(self, bit: u64) -> State {
         match (self.taken & bit != 0, self.released & bit != 0) {
             (false, false) => State::Fresh,

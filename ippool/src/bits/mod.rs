@@ -19,5 +19,6 @@ mod ranks;
 mod runs;
 mod tree;
 
-pub(crate) use engine::Bits;
+pub(crate) use engine::{Bits, small, wide};
+pub(crate) use flat::Flat;
 pub(crate) use leaf::State;

@@ -25,12 +25,12 @@ impl Ranks {
         Self { fine, middle, coarse }
     }
 
-    #[inline]
+    #[inline(never)]
     pub(super) fn more(&mut self, index: u32) {
         self.change(index, u32::wrapping_add);
     }
 
-    #[inline]
+    #[inline(never)]
     pub(super) fn less(&mut self, index: u32) {
         self.change(index, u32::wrapping_sub);
     }

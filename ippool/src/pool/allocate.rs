@@ -21,7 +21,10 @@ impl<S: Space, O: Owner> Pool<S, O> {
     /// When nothing is free. That takes no longer to find out than an allocation.
     #[inline]
     pub fn allocate(&mut self, owner: O, now: Duration) -> Result<Grant<S::Item>, AllocateError> {
-        self.allocate_where(owner, now, |_| true)
+        match self.allocate_plain(owner) {
+            Some(grant) => Ok(grant),
+            None => self.allocate_any(owner, now),
+        }
     }
 
     /// Returns the item that the owner holds, or hands out one if it holds none: calling again
@@ -194,6 +197,53 @@ impl<S: Space, O: Owner> Pool<S, O> {
         self.owners.insert(index, owner);
     }
 
+    /// An allocation from a pool that is only a bitmap, short enough to be compiled into the
+    /// caller; nothing is decided about any other.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call is a fifth of an allocation")]
+    fn allocate_plain(&mut self, owner: O) -> Option<Grant<S::Item>> {
+        let (policy, cursor) = (self.policy, bits::small(self.cursor));
+        let flat = self.plain()?;
+        let index = if policy == Policy::Lowest {
+            bits::wide(flat.take_first()?)
+        } else {
+            let index = bits::wide(flat.take_from(cursor)?);
+            self.advance(index);
+            index
+        };
+        self.owners.insert(index, owner);
+        Some(Grant { item: self.item(index), how: How::Vacant })
+    }
+
+    #[inline(never)]
+    fn allocate_any(&mut self, owner: O, now: Duration) -> Result<Grant<S::Item>, AllocateError> {
+        if self.bits.is_full() && self.resting.is_empty() {
+            return Err(self.exhausted());
+        }
+        self.allocate_by_policy(owner, now)
+    }
+
+    #[inline(never)]
+    fn allocate_by_policy(
+        &mut self,
+        owner: O,
+        now: Duration,
+    ) -> Result<Grant<S::Item>, AllocateError> {
+        self.allocate_where(owner, now, |_| true)
+    }
+
+    fn exhausted(&self) -> AllocateError {
+        let next_free = self.resting.front().map(|(until, _)| until);
+        AllocateError::Exhausted { counts: self.counts(), next_free }
+    }
+
+    /// A next-fit search goes on after this index; after the last that there can be, it starts
+    /// again at the lowest.
+    #[inline]
+    fn advance(&mut self, index: S::Index) {
+        self.cursor = index.next().unwrap_or(S::Index::ZERO);
+    }
+
     /// The item this owner released last, if that is to be had.
     fn returned(
         &mut self,
@@ -209,7 +259,6 @@ impl<S: Space, O: Owner> Pool<S, O> {
     }
 
     /// A free index by policy.
-    #[inline]
     fn choose(&mut self, usable: &mut impl FnMut(S::Item) -> bool) -> Option<S::Index> {
         match self.policy {
             Policy::Lowest => self.scan(self.bits.first_free(), None, usable),
@@ -217,8 +266,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
                 let found = self.scan(self.bits.next_free(self.cursor), None, usable);
                 let found = found
                     .or_else(|| self.scan(self.bits.first_free(), Some(self.cursor), usable))?;
-                // After the last index that there can be, the search starts again at the lowest.
-                self.cursor = found.next().unwrap_or(S::Index::ZERO);
+                self.advance(found);
                 Some(found)
             }
             Policy::LongestIdle => self.choose_idle(usable),
@@ -226,7 +274,6 @@ impl<S: Space, O: Owner> Pool<S, O> {
     }
 
     /// The first usable of the free indexes below `end`, of which `next` is the lowest candidate.
-    #[inline]
     fn scan(
         &self,
         mut next: Option<S::Index>,
@@ -266,15 +313,8 @@ impl<S: Space, O: Owner> Pool<S, O> {
         })
     }
 
-    #[inline]
     fn hand_out(&mut self, index: S::Index, owner: O) -> Grant<S::Item> {
-        if self.policy == Policy::LongestIdle {
-            self.take(index, owner);
-        } else {
-            // It is free and in no queue: no need to look.
-            self.bits.hold(index);
-            self.owners.insert(index, owner);
-        }
+        self.take(index, owner);
         Grant { item: self.item(index), how: How::Vacant }
     }
 
@@ -300,7 +340,6 @@ impl<S: Space, O: Owner> Pool<S, O> {
         if counts.free > 0 {
             return Err(AllocateError::AllRefused { counts });
         }
-        let next_free = self.resting.front().map(|(until, _)| until);
-        Err(AllocateError::Exhausted { counts, next_free })
+        Err(self.exhausted())
     }
 }

@@ -3,7 +3,7 @@ use core::time::Duration;
 
 use ipnet::Ipv4Net;
 
-use crate::bits::Bits;
+use crate::bits::{Bits, Flat};
 use crate::counts::Counts;
 use crate::owners::{Owner, Owners};
 use crate::policy::{Policy, Pressure};
@@ -49,6 +49,9 @@ pub struct Pool<S: Space, O: Owner = ()> {
     pub(super) space: S,
     pub(super) bits: Bits<S::Index>,
     pub(super) policy: Policy,
+    /// Whether nobody owns anything in particular, nothing cools and no queue is kept; see
+    /// [`Pool::plain`].
+    is_plain: bool,
     pub(super) cooldown: Duration,
     pub(super) pressure: Pressure,
     /// Next fit: where to look next. Longest idle: every free index below it was held before.
@@ -80,6 +83,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
         let pool = Self {
             bits: Bits::new(capacity),
             policy: S::POLICY,
+            is_plain: false,
             cooldown: S::COOLDOWN,
             pressure: Pressure::Refuse,
             cursor: S::Index::ZERO,
@@ -102,14 +106,16 @@ impl<S: Space, O: Owner> Pool<S, O> {
         if policy == Policy::LongestIdle {
             self.bits.remember();
         }
+        self.settle();
         self
     }
 
     /// How long a released item is kept back; zero frees it at once. What is cooling already keeps
     /// its time.
     #[must_use]
-    pub const fn with_cooldown(mut self, cooldown: Duration) -> Self {
+    pub fn with_cooldown(mut self, cooldown: Duration) -> Self {
         self.cooldown = cooldown;
+        self.settle();
         self
     }
 
@@ -169,6 +175,22 @@ impl<S: Space, O: Owner> Pool<S, O> {
         if self.resting.is_due(now) { self.expire_due(now) } else { 0 }
     }
 
+    /// The bitmap, where there is nothing else to look at: one owner at most, no cooldown and
+    /// nothing cooling, and no queue of idle items.
+    #[inline]
+    pub(super) const fn plain(&mut self) -> Option<&mut Flat> {
+        if !Owners::<S::Index, O>::TRACKED && self.is_plain { self.bits.as_flat() } else { None }
+    }
+
+    /// Finds out anew whether the pool is only a bitmap.
+    pub(super) fn settle(&mut self) {
+        self.is_plain = !Owners::<S::Index, O>::TRACKED
+            && self.cooldown.is_zero()
+            && self.policy != Policy::LongestIdle
+            && self.resting.is_empty();
+    }
+
+    #[inline(never)]
     fn expire_due(&mut self, now: Duration) -> usize {
         let mut freed = 0usize;
         while let Some((until, index)) = self.resting.pop_due(now) {
@@ -178,6 +200,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
             }
             freed = freed.wrapping_add(1);
         }
+        self.settle();
         freed
     }
 }

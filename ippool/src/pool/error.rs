@@ -8,6 +8,9 @@ use crate::space::Reason;
 /// Why nothing was handed out. The pool is as before.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
+// The compiler would choose a tag as wide as the alignment of the counts, sixteen bytes, which a
+// caller cannot read back before two stores have gone through.
+#[repr(u8)]
 pub enum AllocateError {
     /// Nothing is free.
     #[error(

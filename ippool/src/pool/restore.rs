@@ -56,6 +56,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
         if self.bits.taken() != 0 {
             return Err(RestoreError::NotEmpty);
         }
+        self.forget();
         if snapshot.version != Snapshot::<O>::VERSION {
             return Err(RestoreError::Version { found: snapshot.version });
         }
@@ -64,11 +65,13 @@ impl<S: Space, O: Owner> Pool<S, O> {
         }
         self.restore_held(snapshot)?;
         self.restore_cooling(&snapshot.cooling)?;
+        self.settle();
         self.restore_idle(&snapshot.idle)?;
         for &(index, owner) in &snapshot.former {
             let narrow = self.check_range(index)?;
             if self.bits.state(narrow) == bits::State::Held
                 || self.owners.former_of(owner).is_some()
+                || self.owners.is_former(narrow)
             {
                 return Err(RestoreError::Inconsistent { index });
             }
@@ -78,6 +81,14 @@ impl<S: Space, O: Owner> Pool<S, O> {
             self.cursor = self.check_range(snapshot.cursor).unwrap_or(S::Index::ZERO);
         }
         Ok(self)
+    }
+
+    /// Forgets what was held before and by whom; nothing is held or cooling.
+    fn forget(&mut self) {
+        self.bits.forget();
+        self.idle.clear();
+        self.owners.forget_formers();
+        self.cursor = S::Index::ZERO;
     }
 
     fn restore_held(&mut self, snapshot: &Snapshot<O>) -> Result<(), RestoreError> {

@@ -238,6 +238,7 @@ impl<A: Address> Space for Addresses<A> {
     type Index = A::Index;
     const COOLDOWN: Duration = Duration::from_secs(60);
 
+    #[inline]
     fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -276,10 +277,12 @@ impl Address for Ipv4Addr {
     type Prefix = Ipv4Net;
     type Index = u32;
 
+    #[inline]
     fn bits(self) -> u128 {
         self.to_bits().into()
     }
 
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "an IPv4 space ends at 2^32")]
     fn from_bits(bits: u128) -> Self {
         Self::from_bits(bits as u32)
@@ -298,10 +301,12 @@ impl Address for Ipv6Addr {
     type Prefix = Ipv6Net;
     type Index = u128;
 
+    #[inline]
     fn bits(self) -> u128 {
         self.to_bits()
     }
 
+    #[inline]
     fn from_bits(bits: u128) -> Self {
         Self::from_bits(bits)
     }

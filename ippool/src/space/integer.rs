@@ -60,6 +60,7 @@ impl<N: Integer> Space for Integers<N> {
     type Item = N;
     type Index = N::Index;
 
+    #[inline]
     fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -89,6 +90,7 @@ mod sealed {
     impl Integer for u32 {
         type Index = Self;
 
+        #[inline]
         fn narrow(ordinal: u128) -> Self {
             ordinal as Self
         }
@@ -98,6 +100,7 @@ mod sealed {
     impl Integer for u64 {
         type Index = u128;
 
+        #[inline]
         fn narrow(ordinal: u128) -> Self {
             ordinal as Self
         }

@@ -6,17 +6,20 @@ use thiserror::Error;
 /// The ordinals of a space: one range, less what is reserved.
 ///
 /// What can be handed out is numbered from 0 without gaps, so that the engine never meets a
-/// reserved item. Cost of a look-up: one comparison where nothing in the middle is reserved, else
-/// logarithmic in the number of reserved stretches. A reserved range is never enumerated.
+/// reserved item. Cost of a look-up: one comparison below the first reserved item in the middle,
+/// beyond it logarithmic in the number of reserved stretches. A reserved range is never enumerated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     first: u128,
     last: u128,
     capacity: u128,
+    reserved_len: u128,
     /// As given, in order of their first ordinal; they may overlap.
     reserved: Vec<Reservation<u128>>,
     /// What is left, ascending.
     usable: Vec<Stretch>,
+    /// Ordinal and length of the first usable stretch, which is all there is in most spaces.
+    head: (u128, u128),
 }
 
 /// Ordinals `first..=last`, which are the indexes from `index` on.
@@ -137,7 +140,15 @@ impl Layout {
             }
             None => 0,
         };
-        Ok(Self { first, last, capacity, reserved, usable })
+        let head = usable.first().map_or((first, 0), |stretch| (stretch.first, stretch.len()));
+        // The size of the space may be 2^128; the difference is right all the same, unless
+        // everything is reserved there, which counts as one less.
+        let reserved_len = match last.wrapping_sub(first).wrapping_sub(capacity).checked_add(1) {
+            Some(len) => len,
+            None if capacity == 0 => u128::MAX,
+            None => 0,
+        };
+        Ok(Self { first, last, capacity, reserved_len, reserved, usable, head })
     }
 
     /// This layout with one more reservation, which may overlap others.
@@ -169,15 +180,9 @@ impl Layout {
 
     /// How many items are reserved; an item under two reservations counts once.
     #[must_use]
+    #[inline]
     pub const fn reserved(&self) -> u128 {
-        // The size of the space may be 2^128; the difference is right all the same, unless
-        // everything is reserved there, which counts as one less.
-        let but_one = self.last.wrapping_sub(self.first);
-        match but_one.wrapping_sub(self.capacity).checked_add(1) {
-            Some(reserved) => reserved,
-            None if self.capacity == 0 => u128::MAX,
-            None => 0,
-        }
+        self.reserved_len
     }
 
     /// The reservations, ascending; they may overlap.
@@ -190,27 +195,26 @@ impl Layout {
     #[must_use]
     #[inline]
     pub fn place(&self, ordinal: u128) -> Place {
-        match self.usable.as_slice() {
-            [only] if only.contains(ordinal) => Place::Index(only.index_of(ordinal)),
-            _ => self.search(ordinal),
+        match self.head_index(ordinal) {
+            Some(index) => Place::Index(index),
+            None => self.search(ordinal),
         }
+    }
+
+    /// The index of an ordinal of the first usable stretch.
+    #[inline]
+    pub(crate) const fn head_index(&self, ordinal: u128) -> Option<u128> {
+        let (start, len) = self.head;
+        let offset = ordinal.wrapping_sub(start);
+        if offset < len { Some(offset) } else { None }
     }
 
     /// The ordinal of an index below the capacity; of a larger one, the last usable ordinal.
     #[must_use]
     #[inline]
     pub fn ordinal(&self, index: u128) -> u128 {
-        let stretch = match self.usable.as_slice() {
-            [only] => only,
-            all => {
-                let after = all.partition_point(|stretch| stretch.index <= index);
-                match all.get(after.wrapping_sub(1)) {
-                    Some(stretch) => stretch,
-                    None => return self.last,
-                }
-            }
-        };
-        stretch.first.saturating_add(index.wrapping_sub(stretch.index)).min(stretch.last)
+        let (start, len) = self.head;
+        if index < len { start.wrapping_add(index) } else { self.search_ordinal(index) }
     }
 
     /// The index ranges, end exclusive, whose ordinals are consecutive.
@@ -226,6 +230,18 @@ impl Layout {
         self.usable.iter().map(|stretch| (stretch.first, stretch.last)).collect()
     }
 
+    #[inline(never)]
+    fn search_ordinal(&self, index: u128) -> u128 {
+        let after = self.usable.partition_point(|stretch| stretch.index <= index);
+        match self.usable.get(after.wrapping_sub(1)) {
+            Some(stretch) => {
+                stretch.first.saturating_add(index.wrapping_sub(stretch.index)).min(stretch.last)
+            }
+            None => self.last,
+        }
+    }
+
+    #[inline(never)]
     fn search(&self, ordinal: u128) -> Place {
         let after = self.usable.partition_point(|stretch| stretch.first <= ordinal);
         if let Some(stretch) = self.usable.get(after.wrapping_sub(1))

@@ -71,6 +71,7 @@ impl Space for Ports {
     type Index = u32;
     const POLICY: Policy = Policy::Lowest;
 
+    #[inline]
     fn layout(&self) -> &Layout {
         &self.layout
     }

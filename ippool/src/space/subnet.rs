@@ -135,6 +135,7 @@ impl<P: Prefix> Space for Subnets<P> {
     type Item = P;
     type Index = P::Index;
 
+    #[inline]
     fn layout(&self) -> &Layout {
         &self.layout
     }
