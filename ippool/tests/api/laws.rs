@@ -12,21 +12,21 @@ use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::model::{Op, Pair, Settings};
+use crate::model::{Op, Settings};
+use crate::pair::Pair;
+
+fn policy() -> impl Strategy<Value = Policy> {
+    prop_oneof![Just(Policy::NextFit), Just(Policy::Lowest), Just(Policy::LongestIdle)]
+}
+
+fn pressure() -> impl Strategy<Value = Pressure> {
+    prop_oneof![Just(Pressure::Refuse), Just(Pressure::ReuseOldest)]
+}
 
 fn settings() -> impl Strategy<Value = Settings> {
-    (
-        prop_oneof![Just(Policy::NextFit), Just(Policy::Lowest), Just(Policy::LongestIdle)],
-        prop_oneof![Just(Pressure::Refuse), Just(Pressure::ReuseOldest)],
-        prop_oneof![Just(0u64), 1..20u64],
-        any::<bool>(),
+    (policy(), pressure(), prop_oneof![Just(0u64), 1..20u64], any::<bool>()).prop_map(
+        |(policy, pressure, cooldown, sticky)| Settings { policy, pressure, cooldown, sticky },
     )
-        .prop_map(|(policy, pressure, cooldown, sticky)| Settings {
-            policy,
-            pressure,
-            cooldown,
-            sticky,
-        })
 }
 
 /// Operations on items whose ordinals are within `range` of the first.
@@ -40,9 +40,21 @@ fn ops(range: u128) -> impl Strategy<Value = Vec<Op>> {
         1 => (owner.clone(), 1..6u32).prop_map(|(owner, count)| Op::Run(owner, count)),
         4 => (0..range, owner.clone()).prop_map(|(item, owner)| Op::Exact(item, owner)),
         12 => (0..range, owner.clone()).prop_map(|(item, owner)| Op::Release(item, owner)),
-        1 => owner.prop_map(Op::ReleaseAll),
+        1 => owner.clone().prop_map(Op::ReleaseAll),
+        3 => (owner.clone(), any::<u64>()).prop_map(|(owner, seed)| Op::Random(owner, seed)),
+        1 => proptest::collection::vec((0..range, owner), 0..12).prop_map(Op::Rebuild),
         3 => (0..8u64).prop_map(Op::Wait),
+        1 => Just(Op::Expire),
         1 => Just(Op::Restart),
+        // What is rare in life: the clock is set back, the settings change.
+        1 => prop_oneof![
+            (0..30u64).prop_map(Op::Back),
+            policy().prop_map(Op::RestartAs),
+            policy().prop_map(Op::Policy),
+            pressure().prop_map(Op::Pressure),
+            (0..20u64).prop_map(Op::Cooldown),
+            Just(Op::Sticky),
+        ],
     ];
     proptest::collection::vec(op, 1..80)
 }

@@ -5,6 +5,8 @@ mod exhaustive;
 mod golden;
 mod laws;
 mod model;
+mod pair;
 mod restart;
+mod states;
 #[cfg(feature = "std")]
 mod threads;
