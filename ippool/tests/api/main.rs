@@ -3,6 +3,7 @@
 mod edge;
 mod exhaustive;
 mod golden;
+mod hostile;
 mod laws;
 mod model;
 mod pair;
