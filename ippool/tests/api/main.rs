@@ -4,6 +4,7 @@ mod edge;
 mod exhaustive;
 mod golden;
 mod hostile;
+mod large;
 mod laws;
 mod model;
 mod pair;
@@ -11,3 +12,4 @@ mod restart;
 mod states;
 #[cfg(feature = "std")]
 mod threads;
+mod words;
