@@ -100,13 +100,70 @@ fn subnets_and_integers_and_ports() {
     assert_eq!(cut6("::/0", 0), (net6("::/0"), net6("::/0"), 1, 0));
     assert_eq!(cut6("::/0", 64), (net6("::/64"), net6("ffff:ffff:ffff:ffff::/64"), 1 << 64, 0));
     assert_eq!(cut6("fd00::/8", 127).2, 1 << 119);
+    for (len, last, capacity) in [
+        (56, "fd00:0:0:ff00::/56", 256),
+        (63, "fd00:0:0:fffe::/63", 1 << 15),
+        (64, "fd00:0:0:ffff::/64", 1 << 16),
+        (65, "fd00:0:0:ffff:8000::/65", 1 << 17),
+        (127, "fd00:0:0:ffff:ffff:ffff:ffff:fffe/127", 1 << 79),
+        (128, "fd00:0:0:ffff:ffff:ffff:ffff:ffff/128", 1 << 80),
+    ] {
+        let (first, expected) = (Ipv6Net::new(net6("fd00::/48").addr(), len).unwrap(), net6(last));
+        assert_eq!(cut6("fd00::/48", len), (first, expected, capacity, 0));
+    }
+    let all = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128";
+    assert_eq!(cut6(all, 128), (net6(all), net6(all), 1, 0));
+    let last = net6("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127");
+    assert_eq!(cut6("::/0", 127), (net6("::/127"), last, 1 << 127, 0));
+    assert_eq!(cut6("::/1", 128).2, 1 << 127);
+    assert!(Subnets::new(net6("::/0"), 128).is_err());
+    assert_eq!(cut("255.255.255.255/32", 32).0, net("255.255.255.255/32"));
+    assert_eq!(cut("255.255.255.254/31", 32).1, net("255.255.255.255/32"));
     let integers = |range| ends(IndexPool::new(Integers::new(range).unwrap()));
     assert_eq!(integers(0..=u32::MAX), (0, u32::MAX, 1 << 32, 0));
     assert_eq!(integers(7..=7), (7, 7, 1, 0));
     let wide = Integers::new(0..=u64::MAX).unwrap();
     assert_eq!(ends(IndexPool::new(wide)), (0, u64::MAX, 1 << 64, 0));
-    let ports = PortPool::new(Ports::new(0..=65_535).unwrap());
-    assert_eq!(ends(ports), (1, 65_535, 65_535, 1));
+    let last = Integers::new(u64::MAX..=u64::MAX).unwrap();
+    assert_eq!(ends(IndexPool::new(last)), (u64::MAX, u64::MAX, 1, 0));
+    let ports = |range| ends(PortPool::new(Ports::new(range).unwrap()));
+    assert_eq!(ports(0..=65_535), (1, 65_535, 65_535, 1));
+    assert_eq!(ports(0..=1), (1, 1, 1, 1));
+    assert_eq!(ports(1..=65_535), (1, 65_535, 65_535, 0));
+    assert_eq!(ports(65_535..=65_535), (65_535, 65_535, 1, 0));
+    let none: PortPool = PortPool::new(Ports::new(0..=0).unwrap());
+    assert_eq!((none.counts().capacity, none.counts().reserved), (0, 1));
+}
+
+/// What is not of the space, although its bits may look like it.
+#[test]
+fn items_of_another_space() {
+    let subnets = Subnets::new("10.0.0.0/8".parse::<Ipv4Net>().unwrap(), 24).unwrap();
+    let mut pool: SubnetPool = SubnetPool::new(subnets);
+    for text in ["10.0.0.0/23", "10.0.0.0/25", "10.0.0.1/24", "11.0.0.0/24", "9.255.255.0/24"] {
+        let item = text.parse().unwrap();
+        assert_eq!(
+            pool.allocate_exact(item, (), NOW),
+            Err(ExactError::OutOfRange { item }),
+            "{text}"
+        );
+        assert_eq!(pool.state(item), State::OutOfRange);
+    }
+    // An exclusion smaller than a block takes the whole block, a larger one all blocks in it.
+    let subnets = Subnets::new("10.0.0.0/8".parse::<Ipv4Net>().unwrap(), 24).unwrap();
+    let subnets = subnets.with_excluded("10.0.0.128/25".parse().unwrap()).unwrap();
+    let subnets = subnets.with_excluded("10.255.0.0/16".parse().unwrap()).unwrap();
+    let (first, last, capacity, reserved) = ends(SubnetPool::new(subnets));
+    assert_eq!((first, last), ("10.0.1.0/24".parse().unwrap(), "10.254.255.0/24".parse().unwrap()));
+    assert_eq!((capacity, reserved), (65_536 - 257, 257));
+    let mut ports: PortPool = PortPool::new(Ports::new(2..=65_534).unwrap());
+    for item in [0, 1, 65_535] {
+        assert_eq!(ports.allocate_exact(item, (), NOW), Err(ExactError::OutOfRange { item }));
+    }
+    let mut pool: IndexPool<u64> = IndexPool::new(Integers::new(1..=u64::MAX - 1).unwrap());
+    for item in [0, u64::MAX] {
+        assert_eq!(pool.allocate_exact(item, (), NOW), Err(ExactError::OutOfRange { item }));
+    }
 }
 
 #[test]

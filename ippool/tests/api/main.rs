@@ -7,9 +7,11 @@ mod hostile;
 mod large;
 mod laws;
 mod model;
+mod owners;
 mod pair;
 mod restart;
 mod states;
 #[cfg(feature = "std")]
 mod threads;
+mod time;
 mod words;
