@@ -82,10 +82,14 @@ impl<I: Copy + Eq + Hash> Queue<I> {
         self.compact();
     }
 
-    /// Oldest first.
+    /// Oldest first. The oldest costs nothing; going on costs a look at everything dead.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Duration, I)> + '_ {
-        let mut dead = self.dead.clone();
-        self.entries.iter().copied().filter(move |(_, index)| !Self::is_dead(&mut dead, *index))
+        // The first entry is always alive, so `dead` is needed for what follows only.
+        let rest = core::iter::once_with(|| self.dead.clone()).flat_map(|mut dead| {
+            let entries = self.entries.iter().skip(1).copied();
+            entries.filter(move |(_, index)| !Self::is_dead(&mut dead, *index))
+        });
+        self.front().into_iter().chain(rest)
     }
 
     pub(crate) fn clear(&mut self) {

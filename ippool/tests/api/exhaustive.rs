@@ -2,7 +2,8 @@
 
 use ippool::{Integers, Policy, Pressure, Space};
 
-use crate::model::{Op, Pair, Settings};
+use crate::model::{Op, Settings};
+use crate::pair::Pair;
 
 /// Follows every sequence of `ops` of this length, starting from `pair`.
 fn explore<S: Space + Clone + core::fmt::Debug>(pair: &Pair<S>, ops: &[Op], depth: u32) -> u64 {

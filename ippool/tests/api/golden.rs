@@ -49,6 +49,42 @@ fn a_released_address_comes_back_after_its_cooldown_and_not_before() {
     assert_eq!(pool.allocate(2, until).unwrap().item, item);
 }
 
+/// The founding counter went on from 172.16.255.255 to 172.16.256.0.
+#[test]
+fn after_the_last_address_comes_the_first_that_is_free() {
+    let mut pool = slash16();
+    let third = Ipv4Addr::new(172, 16, 255, 253);
+    pool.allocate_many(1, 65_531, NOW).unwrap();
+    assert_eq!(pool.allocate(1, NOW).unwrap().item, third);
+    pool.release(third, 1, NOW).unwrap();
+    pool.release(Ipv4Addr::new(172, 16, 0, 7), 1, NOW).unwrap();
+    let later = NOW + Duration::from_secs(60);
+    let next: Vec<String> =
+        (0..3).map(|_| pool.allocate(2, later).unwrap().item.to_string()).collect();
+    assert_eq!(next, ["172.16.255.254", "172.16.0.7", "172.16.255.253"]);
+    assert!(pool.allocate(2, later).is_err());
+}
+
+/// The founding pools were empty after a restart, while the devices lived on.
+#[test]
+fn a_restart_forgets_neither_addresses_nor_ports() {
+    let mut addresses = slash16();
+    let mut ports: PortPool<u32> = PortPool::new(Ports::default());
+    let before: Vec<_> = (1..=3)
+        .map(|vm| {
+            (addresses.allocate(vm, NOW).unwrap().item, ports.allocate(vm, NOW).unwrap().item)
+        })
+        .collect();
+    addresses.release(before[2].0, 3, NOW).unwrap();
+    let mut addresses = slash16().restore(&addresses.snapshot()).unwrap();
+    let mut ports = PortPool::new(Ports::default()).restore(&ports.snapshot()).unwrap();
+    let (address, port) =
+        (addresses.allocate(4, NOW).unwrap().item, ports.allocate(4, NOW).unwrap().item);
+    assert!(before.iter().all(|old| old.0 != address && old.1 != port));
+    assert_eq!((address, port), (Ipv4Addr::new(172, 16, 0, 5), 22004));
+    assert_eq!((addresses.owner(before[0].0), ports.owner(before[1].1)), (Some(1), Some(2)));
+}
+
 #[test]
 fn ports_are_reused() {
     let mut pool: PortPool<u32> = PortPool::new(Ports::default());

@@ -4,7 +4,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use ippool::{
     AddressPool, Addresses, Integers, Policy, Pool, Ports, Pressure, Space, State, Subnets,
 };
@@ -12,39 +12,61 @@ use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::model::{Op, Pair, Settings};
+use crate::model::{Op, Settings};
+use crate::pair::Pair;
+
+fn policy() -> impl Strategy<Value = Policy> {
+    prop_oneof![Just(Policy::NextFit), Just(Policy::Lowest), Just(Policy::LongestIdle)]
+}
+
+fn pressure() -> impl Strategy<Value = Pressure> {
+    prop_oneof![Just(Pressure::Refuse), Just(Pressure::ReuseOldest)]
+}
 
 fn settings() -> impl Strategy<Value = Settings> {
-    (
-        prop_oneof![Just(Policy::NextFit), Just(Policy::Lowest), Just(Policy::LongestIdle)],
-        prop_oneof![Just(Pressure::Refuse), Just(Pressure::ReuseOldest)],
-        prop_oneof![Just(0u64), 1..20u64],
-        any::<bool>(),
+    (policy(), pressure(), prop_oneof![Just(0u64), 1..20u64], any::<bool>()).prop_map(
+        |(policy, pressure, cooldown, sticky)| Settings { policy, pressure, cooldown, sticky },
     )
-        .prop_map(|(policy, pressure, cooldown, sticky)| Settings {
-            policy,
-            pressure,
-            cooldown,
-            sticky,
-        })
 }
 
 /// Operations on items whose ordinals are within `range` of the first.
 fn ops(range: u128) -> impl Strategy<Value = Vec<Op>> {
+    ops_on(0..range)
+}
+
+/// Operations on items with these offsets from the first ordinal.
+fn ops_on(range: impl Strategy<Value = u128> + Clone + 'static) -> impl Strategy<Value = Vec<Op>> {
     let owner = 0..5u8;
     let op = prop_oneof![
         8 => owner.clone().prop_map(Op::Allocate),
         2 => owner.clone().prop_map(Op::Once),
-        1 => (owner.clone(), 0..range).prop_map(|(owner, index)| Op::Where(owner, index)),
+        1 => (owner.clone(), range.clone()).prop_map(|(owner, index)| Op::Where(owner, index)),
         1 => (owner.clone(), 0..6usize).prop_map(|(owner, count)| Op::Many(owner, count)),
         1 => (owner.clone(), 1..6u32).prop_map(|(owner, count)| Op::Run(owner, count)),
-        4 => (0..range, owner.clone()).prop_map(|(item, owner)| Op::Exact(item, owner)),
-        12 => (0..range, owner.clone()).prop_map(|(item, owner)| Op::Release(item, owner)),
-        1 => owner.prop_map(Op::ReleaseAll),
+        4 => (range.clone(), owner.clone()).prop_map(|(item, owner)| Op::Exact(item, owner)),
+        12 => (range.clone(), owner.clone()).prop_map(|(item, owner)| Op::Release(item, owner)),
+        1 => owner.clone().prop_map(Op::ReleaseAll),
+        3 => (owner.clone(), any::<u64>()).prop_map(|(owner, seed)| Op::Random(owner, seed)),
+        1 => proptest::collection::vec((range, owner), 0..12).prop_map(Op::Rebuild),
         3 => (0..8u64).prop_map(Op::Wait),
+        1 => Just(Op::Expire),
         1 => Just(Op::Restart),
+        // What is rare in life: the clock is set back, the settings change.
+        1 => prop_oneof![
+            (0..30u64).prop_map(Op::Back),
+            policy().prop_map(Op::RestartAs),
+            policy().prop_map(Op::Policy),
+            pressure().prop_map(Op::Pressure),
+            (0..20u64).prop_map(Op::Cooldown),
+            Just(Op::Sticky),
+        ],
     ];
     proptest::collection::vec(op, 1..80)
+}
+
+fn far() -> impl Strategy<Value = u128> + Clone {
+    let at = prop_oneof![Just(0u128), Just((1 << 63) - 70), Just((1 << 64) - 140)];
+    (at, 0..140u128).prop_map(|(at, by)| at + by)
 }
 
 fn follow<S: Space + Clone + core::fmt::Debug>(space: S, settings: Settings, ops: &[Op]) {
@@ -94,6 +116,25 @@ proptest! {
         follow(Integers::new(u64::MAX - 65..=u64::MAX).unwrap(), settings, &ops);
     }
 
+    #[test]
+    fn ipv6_subnets(settings in settings(), ops in ops(16)) {
+        let space = Subnets::<Ipv6Net>::new("ffff:ffff:ffff:fff0::/60".parse().unwrap(), 64).unwrap();
+        follow(space.with_excluded("ffff:ffff:ffff:fff3:8000::/65".parse().unwrap()).unwrap(), settings, &ops);
+    }
+
+    #[test]
+    fn integers_of_32_bits(settings in settings(), ops in ops(70)) {
+        let space = Integers::new(u32::MAX - 69..=u32::MAX).unwrap();
+        follow(space.with_excluded(u32::MAX - 5..=u32::MAX - 4).unwrap(), settings, &ops);
+    }
+
+    /// Items at the ends of the words around 2^63 and of the whole, in one space; its cursor gets
+    /// to the end by way of exact and random items only.
+    #[test]
+    fn items_far_apart(settings in settings(), ops in ops_on(far())) {
+        follow(Integers::new(0..=u64::MAX).unwrap(), settings, &ops);
+    }
+
     /// The last indexes of the sparse engine, where everything else is excluded or held.
     #[test]
     fn the_end_of_a_large_space(settings in settings(), ops in ops(24)) {
@@ -129,6 +170,21 @@ proptest! {
             prop_assert_eq!(pool.owner(item), Some(owner));
         }
         prop_assert!(pool.allocate_random(0, Duration::ZERO, &mut rng).is_err());
+    }
+}
+
+proptest! {
+    // Comparing a whole bitmap after each step takes its time.
+    #![proptest_config(ProptestConfig::with_cases(6))]
+
+    /// As many items as one bitmap has, and one more.
+    #[test]
+    fn on_both_sides_of_the_limit(
+        settings in settings(),
+        more in 0..=1u32,
+        ops in ops_on(prop_oneof![0..70u128, (1u128 << 24) - 70..1 << 24]),
+    ) {
+        follow(Integers::new(0..=(1 << 24) - 1 + more).unwrap(), settings, &ops);
     }
 }
 

@@ -3,8 +3,15 @@
 mod edge;
 mod exhaustive;
 mod golden;
+mod hostile;
+mod large;
 mod laws;
 mod model;
+mod owners;
+mod pair;
 mod restart;
+mod states;
 #[cfg(feature = "std")]
 mod threads;
+mod time;
+mod words;

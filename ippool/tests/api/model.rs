@@ -1,13 +1,9 @@
-//! A pool without any cleverness, and a comparison of the two step by step.
+//! A pool without any cleverness: what the crate promises, as plain lists.
 
-use core::num::NonZero;
 use core::time::Duration;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use ippool::{
-    AllocateError, ExactError, Grant, How, Place, Policy, Pool, Pressure, ReleaseError, Released,
-    Space,
-};
+use ippool::{How, Policy, Pool, Pressure, Space};
 
 /// What can be done to a pool. Items are given by their ordinal's offset from the first.
 #[derive(Clone, Debug)]
@@ -20,12 +16,24 @@ pub(crate) enum Op {
     Exact(u128, u8),
     Release(u128, u8),
     ReleaseAll(u8),
+    /// The seed stands for the draws.
+    Random(u8, u64),
+    Rebuild(Vec<(u128, u8)>),
+    Expire,
     Wait(u64),
+    /// The clock is set back.
+    Back(u64),
     Restart,
+    /// Into a pool of another policy.
+    RestartAs(Policy),
+    Policy(Policy),
+    Pressure(Pressure),
+    Cooldown(u64),
+    Sticky,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Slot {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Slot {
     Held(u8),
     Cooling,
     Spent,
@@ -52,17 +60,30 @@ impl Settings {
 /// The naive pool: a map of what was ever touched, searched from end to end.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
-    settings: Settings,
-    capacity: u128,
-    slots: BTreeMap<u128, Slot>,
-    cursor: u128,
+    pub settings: Settings,
+    pub capacity: u128,
+    /// What was ever touched.
+    pub slots: BTreeMap<u128, Slot>,
+    pub cursor: u128,
     /// Index and deadline.
-    resting: Vec<(u128, Duration)>,
-    idle: Vec<u128>,
-    former: HashMap<u8, u128>,
+    pub resting: Vec<(u128, Duration)>,
+    pub idle: Vec<u128>,
+    pub former: BTreeMap<u8, u128>,
 }
 
-type Granted = (u128, How);
+/// Two models with the same key do the same from now on: times count from now, and what the policy
+/// does not look at is left out.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    policy: Policy,
+    slots: BTreeMap<u128, Slot>,
+    cursor: u128,
+    resting: Vec<(u128, Duration)>,
+    idle: Vec<u128>,
+    former: BTreeMap<u8, u128>,
+}
+
+pub(crate) type Granted = (u128, How);
 
 impl Model {
     pub(crate) fn new(settings: Settings, capacity: u128) -> Self {
@@ -73,23 +94,40 @@ impl Model {
             cursor: 0,
             resting: Vec::new(),
             idle: Vec::new(),
-            former: HashMap::new(),
+            former: BTreeMap::new(),
         }
     }
 
-    fn is_free(&self, index: u128) -> bool {
+    pub(crate) fn key(&self, now: Duration) -> Key {
+        let Self { settings, slots, cursor, resting, idle, former, .. } = self.clone();
+        let Settings { policy, sticky, .. } = settings;
+        Key {
+            policy,
+            slots,
+            cursor: if policy == Policy::NextFit { cursor } else { 0 },
+            resting: resting
+                .into_iter()
+                .map(|(index, until)| (index, until.saturating_sub(now)))
+                .collect(),
+            idle: if policy == Policy::LongestIdle { idle } else { Vec::new() },
+            former: if sticky { former } else { BTreeMap::new() },
+        }
+    }
+
+    pub(crate) fn is_free(&self, index: u128) -> bool {
         matches!(self.slots.get(&index), None | Some(Slot::Spent))
     }
 
-    fn held(&self) -> u128 {
+    pub(crate) fn held(&self) -> u128 {
         self.slots.values().filter(|slot| matches!(slot, Slot::Held(_))).count() as u128
     }
 
-    fn free(&self) -> u128 {
+    pub(crate) fn free(&self) -> u128 {
         self.capacity - self.held() - self.resting.len() as u128
     }
 
-    fn expire(&mut self, now: Duration) {
+    pub(crate) fn expire(&mut self, now: Duration) -> usize {
+        let before = self.resting.len();
         while let Some(&(index, until)) = self.resting.first() {
             if until > now {
                 break;
@@ -98,16 +136,17 @@ impl Model {
             self.slots.insert(index, Slot::Spent);
             self.idle.push(index);
         }
+        before - self.resting.len()
     }
 
-    fn take(&mut self, index: u128, owner: u8) {
+    pub(crate) fn take(&mut self, index: u128, owner: u8) {
         self.resting.retain(|(other, _)| *other != index);
         self.idle.retain(|other| *other != index);
         self.former.retain(|_, other| *other != index);
         self.slots.insert(index, Slot::Held(owner));
     }
 
-    fn allocate(&mut self, owner: u8, now: Duration, refused: u128) -> Option<Granted> {
+    pub(crate) fn allocate(&mut self, owner: u8, now: Duration, refused: u128) -> Option<Granted> {
         if self.settings.sticky
             && let Some(&index) = self.former.get(&owner)
             && index != refused
@@ -139,255 +178,26 @@ impl Model {
         None
     }
 
-    fn release(&mut self, index: u128, owner: u8, now: Duration) -> Released {
+    /// Takes an item back and keeps it until `until`, or not at all.
+    pub(crate) fn release(&mut self, index: u128, owner: u8, until: Option<Duration>) {
         self.former.insert(owner, index);
-        if self.settings.cooldown == 0 {
+        if let Some(until) = until {
+            self.slots.insert(index, Slot::Cooling);
+            self.resting.push((index, until));
+        } else {
             self.slots.insert(index, Slot::Spent);
             self.idle.push(index);
-            return Released::Free;
         }
-        let until = now + Duration::from_secs(self.settings.cooldown);
-        self.slots.insert(index, Slot::Cooling);
-        self.resting.push((index, until));
-        Released::Cooling { until }
     }
 
-    fn first_of(&self, owner: u8) -> Vec<u128> {
+    /// Every free item is as if it had never been held.
+    pub(crate) fn forget(&mut self) {
+        self.slots.retain(|_, slot| *slot != Slot::Spent);
+        self.idle.clear();
+    }
+
+    pub(crate) fn first_of(&self, owner: u8) -> Vec<u128> {
         let held = self.slots.iter().filter(|(_, slot)| **slot == Slot::Held(owner));
         held.map(|(index, _)| *index).collect()
-    }
-}
-
-/// Both, kept in step.
-#[derive(Clone, Debug)]
-pub(crate) struct Pair<S: Space> {
-    space: S,
-    settings: Settings,
-    pub pool: Pool<S, u8>,
-    model: Model,
-    now: Duration,
-}
-
-impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
-    pub(crate) fn new(space: S, settings: Settings) -> Self {
-        let capacity = space.layout().capacity();
-        Self {
-            pool: settings.pool(space.clone()),
-            model: Model::new(settings, capacity),
-            space,
-            settings,
-            now: Duration::from_secs(1_000),
-        }
-    }
-
-    fn item(&self, index: u128) -> S::Item {
-        self.space.item(self.space.layout().ordinal(index))
-    }
-
-    fn plain(&self, grant: Grant<S::Item>) -> Granted {
-        let ordinal = self.space.ordinal(grant.item).unwrap();
-        match self.space.layout().place(ordinal) {
-            Place::Index(index) => (index, grant.how),
-            place => panic!("{} was handed out, which is {place:?}", grant.item),
-        }
-    }
-
-    /// Does the same to both and compares what they say.
-    pub(crate) fn step(&mut self, op: &Op) {
-        let now = self.now;
-        if !matches!(op, Op::Wait(_) | Op::Restart) {
-            self.model.expire(now);
-        }
-        match *op {
-            Op::Allocate(owner) => {
-                let got = self.pool.allocate(owner, now);
-                self.compare(got, |model| model.allocate(owner, now, u128::MAX));
-            }
-            Op::Once(owner) => self.once(owner),
-            Op::Where(owner, refused) => {
-                let item = (refused < self.model.capacity).then(|| self.item(refused));
-                let got = self.pool.allocate_where(owner, now, |other| Some(other) != item);
-                self.compare(got, |model| model.allocate(owner, now, refused));
-            }
-            Op::Many(owner, count) => self.many(owner, count),
-            Op::Run(owner, count) => self.run(owner, count),
-            Op::Exact(offset, owner) => self.exact(offset, owner),
-            Op::Release(offset, owner) => self.release(offset, owner),
-            Op::ReleaseAll(owner) => {
-                let indexes = self.model.first_of(owner);
-                let items: Vec<_> = indexes.iter().map(|&index| self.item(index)).collect();
-                for index in indexes {
-                    self.model.release(index, owner, now);
-                }
-                assert_eq!(self.pool.release_all(owner, now), items);
-            }
-            Op::Wait(seconds) => self.now += Duration::from_secs(seconds),
-            Op::Restart => {
-                let snapshot = self.pool.snapshot();
-                let pool = self.settings.pool(self.space.clone());
-                self.pool = pool.restore(&snapshot).unwrap();
-                assert_eq!(self.pool.snapshot().held, snapshot.held);
-                if self.settings.policy != Policy::LongestIdle {
-                    self.model.slots.retain(|_, slot| *slot != Slot::Spent);
-                }
-            }
-        }
-        self.check();
-    }
-
-    fn compare(
-        &mut self,
-        got: Result<Grant<S::Item>, AllocateError>,
-        expected: impl FnOnce(&mut Model) -> Option<Granted>,
-    ) {
-        let (free, next) = (self.model.free(), self.model.resting.first().map(|(_, until)| *until));
-        match (got, expected(&mut self.model)) {
-            (Ok(grant), Some(expected)) => assert_eq!(self.plain(grant), expected),
-            (Err(AllocateError::Exhausted { counts, next_free }), None) => {
-                assert_eq!((counts.free, free, next_free), (0, 0, next));
-            }
-            (Err(AllocateError::AllRefused { counts }), None) => assert_eq!(counts.free, free),
-            (got, expected) => panic!("{got:?} instead of {expected:?}"),
-        }
-    }
-
-    fn once(&mut self, owner: u8) {
-        let mine = self.model.first_of(owner);
-        let got = self.pool.allocate_once(owner, self.now);
-        if mine.is_empty() {
-            let now = self.now;
-            self.compare(got, |model| model.allocate(owner, now, u128::MAX));
-            return;
-        }
-        let (index, how) = self.plain(got.unwrap());
-        assert_eq!(how, How::AlreadyHeld);
-        assert!(mine.contains(&index));
-        let again = self.pool.allocate_once(owner, self.now).unwrap();
-        assert_eq!(self.plain(again), (index, how));
-    }
-
-    fn many(&mut self, owner: u8, count: usize) {
-        let got = self.pool.allocate_many(owner, count, self.now);
-        let available = match self.settings.pressure {
-            Pressure::ReuseOldest => self.model.free() + self.model.resting.len() as u128,
-            _ => self.model.free(),
-        };
-        if count as u128 > available {
-            let Err(AllocateError::TooFew { wanted, counts }) = got else {
-                panic!("{got:?} for too many");
-            };
-            assert_eq!((wanted, counts.free), (count as u128, self.model.free()));
-            return;
-        }
-        for grant in got.unwrap() {
-            let expected = self.model.allocate(owner, self.now, u128::MAX);
-            assert_eq!(Some(self.plain(grant)), expected);
-        }
-    }
-
-    fn run(&mut self, owner: u8, count: u32) {
-        let len = u128::from(count);
-        let got = self.pool.allocate_run(owner, NonZero::new(count).unwrap(), self.now);
-        let layout = self.space.layout();
-        let in_a_row = |first: u128| {
-            (first..first + len).all(|index| {
-                index < self.model.capacity
-                    && self.model.is_free(index)
-                    && layout.ordinal(index) - layout.ordinal(first) == index - first
-            })
-        };
-        match (0..self.model.capacity).find(|&first| in_a_row(first)) {
-            Some(first) => {
-                let run = got.unwrap();
-                assert_eq!(run, self.item(first)..=self.item(first + len - 1));
-                (first..first + len).for_each(|index| self.model.take(index, owner));
-            }
-            None if len > self.model.free() => {
-                assert!(matches!(got, Err(AllocateError::TooFew { .. })), "{got:?}");
-            }
-            None => assert!(matches!(got, Err(AllocateError::NoRun { .. })), "{got:?}"),
-        }
-    }
-
-    fn exact(&mut self, offset: u128, owner: u8) {
-        let ordinal = self.space.layout().first() + offset;
-        let item = self.space.item(ordinal);
-        let got = self.pool.allocate_exact(item, owner, self.now);
-        let index = match self.space.layout().place(ordinal) {
-            Place::Index(index) => index,
-            Place::Reserved(reason) => {
-                assert_eq!(got, Err(ExactError::Reserved { item, reason }));
-                return;
-            }
-            Place::Outside => {
-                assert_eq!(got, Err(ExactError::OutOfRange { item }));
-                return;
-            }
-        };
-        let its_former = self.settings.sticky && self.model.former.get(&owner) == Some(&index);
-        match self.model.slots.get(&index) {
-            Some(Slot::Held(owner)) => {
-                assert_eq!(got, Err(ExactError::Held { item, owner: *owner }));
-            }
-            Some(Slot::Cooling) if !its_former => {
-                assert_eq!(got, Err(ExactError::Cooling { item }));
-            }
-            Some(Slot::Cooling | Slot::Spent) | None => {
-                assert_eq!(got, Ok(()));
-                self.model.take(index, owner);
-            }
-        }
-    }
-
-    fn release(&mut self, offset: u128, owner: u8) {
-        let ordinal = self.space.layout().first() + offset;
-        let item = self.space.item(ordinal);
-        let got = self.pool.release(item, owner, self.now);
-        let index = match self.space.layout().place(ordinal) {
-            Place::Index(index) => index,
-            Place::Reserved(reason) => {
-                assert_eq!(got, Err(ReleaseError::Reserved { item, reason }));
-                return;
-            }
-            Place::Outside => {
-                assert_eq!(got, Err(ReleaseError::OutOfRange { item }));
-                return;
-            }
-        };
-        match self.model.slots.get(&index) {
-            Some(&Slot::Held(holder)) if holder == owner => {
-                assert_eq!(got, Ok(self.model.release(index, owner, self.now)));
-            }
-            Some(&Slot::Held(holder)) => {
-                assert_eq!(got, Err(ReleaseError::HeldByOther { item, owner: holder }));
-            }
-            // A large space may have forgotten.
-            Some(Slot::Spent) if self.model.capacity > 1 << 24 => assert!(matches!(
-                got,
-                Err(ReleaseError::AlreadyReleased { .. } | ReleaseError::NeverHeld { .. })
-            )),
-            Some(Slot::Spent | Slot::Cooling) => {
-                assert_eq!(got, Err(ReleaseError::AlreadyReleased { item }));
-            }
-            None => assert_eq!(got, Err(ReleaseError::NeverHeld { item })),
-        }
-    }
-
-    /// Compares all that can be seen.
-    fn check(&self) {
-        let (counts, model) = (self.pool.counts(), &self.model);
-        assert_eq!(counts.held, model.held());
-        assert_eq!(counts.cooling, model.resting.len() as u128);
-        assert_eq!(counts.free, model.free());
-        assert_eq!(counts.held + counts.cooling + counts.free, counts.capacity);
-        let held = model.slots.iter().filter_map(|(&index, slot)| match slot {
-            Slot::Held(owner) => Some((self.item(index), *owner)),
-            Slot::Cooling | Slot::Spent => None,
-        });
-        assert!(self.pool.held().eq(held));
-        let cooling = model.resting.iter().map(|&(index, until)| (self.item(index), until));
-        assert!(self.pool.cooling().eq(cooling));
-        let free = (0..model.capacity).filter(|&index| model.is_free(index));
-        assert!(self.pool.free().take(200).eq(free.take(200).map(|index| self.item(index))));
     }
 }
