@@ -69,6 +69,12 @@ impl<I: Index, O: Owner> Owners<I, O> {
         }
     }
 
+    /// Whether an owner may have a claim on what it released.
+    #[inline]
+    pub(crate) const fn are_sticky(&self) -> bool {
+        Self::TRACKED && self.former.is_some()
+    }
+
     /// Records the owner of an index that nobody holds.
     #[inline]
     pub(crate) fn insert(&mut self, index: I, owner: O) {
@@ -76,7 +82,9 @@ impl<I: Index, O: Owner> Owners<I, O> {
             self.only = Some(owner);
             return;
         }
-        self.forget_former(index);
+        if self.former.is_some() {
+            self.forget_former(index);
+        }
         self.by_index.set(index, owner);
         let Self { by_index, first, more, hasher, .. } = self;
         let is_its = |&other: &I| by_index.at(other) == Some(owner);

@@ -147,6 +147,32 @@ impl<I: Index> Bits<I> {
         }
     }
 
+    /// Makes the lowest free index held, and returns it.
+    #[inline]
+    pub(crate) fn take_first(&mut self) -> Option<I> {
+        match &mut self.form {
+            Form::Flat(flat) => flat.take_first().map(wide),
+            Form::Tree(tree) => {
+                let index = tree.next_free(0)?;
+                tree.hold(index);
+                Some(I::narrow(index))
+            }
+        }
+    }
+
+    /// Makes the next free index held, from `start` on and then from the lowest, and returns it.
+    #[inline]
+    pub(crate) fn take_from(&mut self, start: I) -> Option<I> {
+        match &mut self.form {
+            Form::Flat(flat) => flat.take_from(small(start)).map(wide),
+            Form::Tree(tree) => {
+                let index = tree.next_free(start.into()).or_else(|| tree.next_free(0))?;
+                tree.hold(index);
+                Some(I::narrow(index))
+            }
+        }
+    }
+
     /// The free index that has `rank` free ones below it. In a large space this walks over every
     /// stored word below it.
     pub(crate) fn nth_free(&mut self, rank: u128) -> Option<I> {

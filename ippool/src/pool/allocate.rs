@@ -229,7 +229,21 @@ impl<S: Space, O: Owner> Pool<S, O> {
         owner: O,
         now: Duration,
     ) -> Result<Grant<S::Item>, AllocateError> {
-        self.allocate_where(owner, now, |_| true)
+        if self.policy == Policy::LongestIdle || self.owners.are_sticky() {
+            return self.allocate_where(owner, now, |_| true);
+        }
+        // What is free is in no queue and nobody else's: the first that is found will do.
+        self.expire(now);
+        let index = match self.policy {
+            Policy::Lowest => self.bits.take_first(),
+            _ => self.bits.take_from(self.cursor),
+        };
+        let Some(index) = index else {
+            return self.under_pressure(owner, now, |_| true);
+        };
+        self.advance(index);
+        self.owners.insert(index, owner);
+        Ok(Grant { item: self.item(index), how: How::Vacant })
     }
 
     fn exhausted(&self) -> AllocateError {
