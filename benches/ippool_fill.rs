@@ -109,7 +109,7 @@ impl Fills {
     fn report(&self, report: &mut Report, (prefix, _): (&str, usize), policy: &str) {
         let (_, len) = prefix.split_once('/').expect("a prefix");
         let what = format!("{policy}, /{len} filled, last of {STRETCHES} parts / median part");
-        report.flat(what, &self.middle, &self.last, 1.5);
+        report.flat(what, &self.middle, &self.last, 2.0);
     }
 }
 
