@@ -4,6 +4,7 @@
 //! cargo bench -p benches --bench netid_ids
 //! ```
 
+use benches::heap::{Counting, allocations};
 use benches::measure::{Options, Pair, time};
 use benches::report::Report;
 use core::hint::black_box;
@@ -12,8 +13,6 @@ use core::time::Duration;
 use netid::{IdPermutation, KeyRange, NameScheme, NetId, Role, Vacancies, Vni, VniRange};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::collections::BTreeSet;
 
 /// How many ids are made between two looks at the clock.
@@ -23,6 +22,9 @@ const SEARCHES: u32 = 100;
 const KEY: [u8; 16] = *b"sixteen byte key";
 /// No number is cooling, so it does not matter when it is.
 const NOW: Duration = Duration::ZERO;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 fn main() {
     let options = Options::from_args();
@@ -282,42 +284,4 @@ fn compare(criterion: &mut criterion::Criterion) {
 
 fn rng() -> SmallRng {
     SmallRng::seed_from_u64(7)
-}
-
-/// The system's allocator, counting what each thread asks for: one addition beside each allocation.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: every request is passed to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // A thread that is ending has no counter any more; nothing is measured there.
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the promises that the system's allocator asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: as above; the pointer came from the system's allocator.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from the system's allocator.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-/// How often this thread allocates meanwhile.
-fn allocations(run: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.get();
-    run();
-    ALLOCATIONS.get() - before
 }
