@@ -93,19 +93,26 @@ impl Flat {
     #[inline]
     pub(super) fn hold(&mut self, index: u32) {
         let mask = bit(index & 63);
-        match self.leaves.get_mut((index >> 6) as usize) {
-            Some(leaf) if leaf.taken & mask != 0 => leaf.released &= !mask,
-            Some(_) => self.take(index >> 6, mask),
-            None => {}
+        let Some(leaf) = self.leaves.get_mut((index >> 6) as usize) else {
+            return;
+        };
+        if leaf.taken & mask != 0 {
+            leaf.released &= !mask;
+            return;
         }
+        let full = leaf.take(mask);
+        self.note_taken(index, full);
     }
 
     /// Makes the lowest free index held, and returns it.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a call is a fifth of an allocation")]
     pub(crate) fn take_first(&mut self) -> Option<u32> {
-        let index = self.first_free()?;
-        self.take(index >> 6, bit(index & 63));
+        let number = self.first_open()?;
+        let leaf = self.leaves.get_mut(number as usize)?;
+        let index = (number << 6) | first_unset(leaf.taken);
+        let full = leaf.take(leaf.taken.wrapping_add(1) & !leaf.taken);
+        self.note_taken(index, full);
         Some(index)
     }
 
@@ -114,40 +121,38 @@ impl Flat {
     #[expect(clippy::inline_always, reason = "a call is a fifth of an allocation")]
     pub(crate) fn take_from(&mut self, start: u32) -> Option<u32> {
         let number = start >> 6;
-        let free = match self.leaves.get(number as usize) {
-            Some(leaf) => !leaf.taken & from(start & 63),
-            None => 0,
-        };
-        let index = if free != 0 {
-            (number << 6) | free.trailing_zeros()
-        } else if self.is_full() {
+        if let Some(leaf) = self.leaves.get_mut(number as usize) {
+            let free = !leaf.taken & from(start & 63);
+            if free != 0 {
+                let index = (number << 6) | free.trailing_zeros();
+                let full = leaf.take(free & free.wrapping_neg());
+                self.note_taken(index, full);
+                return Some(index);
+            }
+        }
+        self.take_beyond(number)
+    }
+
+    /// Makes the lowest free index held in the leaves after `number`, or else in all of them.
+    #[inline(never)]
+    fn take_beyond(&mut self, number: u32) -> Option<u32> {
+        if self.is_full() {
             return None;
-        } else {
-            self.next_above(number).or_else(|| self.first_free())?
-        };
-        self.take(index >> 6, bit(index & 63));
+        }
+        let index = self.next_above(number).or_else(|| self.first_free())?;
+        self.hold(index);
         Some(index)
     }
 
-    /// Makes a free index held.
+    /// What follows from a free index having become held, and its leaf perhaps full.
     #[inline]
-    fn take(&mut self, number: u32, mask: u64) {
-        let Some(leaf) = self.leaves.get_mut(number as usize) else {
-            return;
-        };
-        leaf.taken |= mask;
-        // Not written without need: both words in one go would be stored as a pair, of which the
-        // next search could not load one until the store is done.
-        if leaf.released & mask != 0 {
-            leaf.released &= !mask;
-        }
-        let full = leaf.taken == u64::MAX;
+    fn note_taken(&mut self, index: u32, full: bool) {
         self.taken = self.taken.wrapping_add(1);
         if full {
-            self.mark_full(number);
+            self.mark_full(index >> 6);
         }
         if let Some(ranks) = &mut self.ranks {
-            ranks.less((number << 6) | mask.trailing_zeros());
+            ranks.less(index);
         }
     }
 
@@ -181,6 +186,7 @@ impl Flat {
         }
         let was_full = leaf.taken == u64::MAX;
         leaf.taken &= !mask;
+        // See `Leaf::take`.
         if leaf.released & mask == 0 {
             leaf.released |= mask;
         }
@@ -197,6 +203,14 @@ impl Flat {
     /// The lowest free index.
     #[inline]
     pub(crate) fn first_free(&self) -> Option<u32> {
+        let number = self.first_open()?;
+        let bit = first_unset(self.leaves.get(number as usize)?.taken);
+        Some((number << 6) | bit)
+    }
+
+    /// The first leaf that has anything free.
+    #[inline]
+    fn first_open(&self) -> Option<u32> {
         // Up to 2^18 indexes the top level has nothing to add.
         let top = if let [only] = *self.l2 {
             if only == u64::MAX {
@@ -204,10 +218,11 @@ impl Flat {
             }
             0
         } else {
+            // If nothing is free, this is beyond the end.
             first_unset(self.l3)
         };
-        // If nothing is free, this is beyond the end.
-        self.descend2(top)
+        let middle = (top << 6) | first_unset(*self.l2.get(top as usize)?);
+        Some((middle << 6) | first_unset(*self.l1.get(middle as usize)?))
     }
 
     /// The lowest free index that is not below `start`.
@@ -239,19 +254,16 @@ impl Flat {
         if open == 0 { None } else { self.descend2(open.trailing_zeros()) }
     }
 
-    #[inline]
     fn descend2(&self, word: u32) -> Option<u32> {
         let bit = first_unset(*self.l2.get(word as usize)?);
         self.descend1((word << 6) | bit)
     }
 
-    #[inline]
     fn descend1(&self, word: u32) -> Option<u32> {
         let bit = first_unset(*self.l1.get(word as usize)?);
         self.descend0((word << 6) | bit)
     }
 
-    #[inline]
     fn descend0(&self, leaf: u32) -> Option<u32> {
         let bit = first_unset(self.leaves.get(leaf as usize)?.taken);
         Some((leaf << 6) | bit)

@@ -40,6 +40,18 @@ impl Leaf {
         }
     }
 
+    /// Makes the index of a bit held that is free; whether none is free any more.
+    #[inline]
+    pub(super) const fn take(&mut self, bit: u64) -> bool {
+        self.taken |= bit;
+        // Not written without need: both words in one go would be stored as a pair, of which the
+        // next search could not load one until the store is done.
+        if self.released & bit != 0 {
+            self.released &= !bit;
+        }
+        self.taken == u64::MAX
+    }
+
     /// The bits of indexes that are handed out; padding included.
     pub(super) const fn held(self) -> u64 {
         self.taken & !self.released
