@@ -16,6 +16,7 @@ use criterion::Criterion;
 use ippool::{AddressPool, Addresses, Policy, Ports};
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
+use std::collections::BTreeSet;
 
 /// How many pairs of a release and an allocation are made between two looks at the clock.
 const PAIRS: usize = 20_000;
@@ -93,146 +94,115 @@ fn take(
     pair.take(round, || time(|| ours.pairs(&picks)), || time(|| reference.pairs(&picks)));
 }
 
-/// Whether an address is held for each number, at the same place: then both made the same choices.
-fn agree(addresses: &[Ipv4Addr], numbers: &[u32]) -> bool {
-    let base = addresses[0].to_bits() - numbers[0];
-    addresses.iter().map(|address| address.to_bits() - base).eq(numbers.iter().copied())
-}
-
-/// Pools of addresses beside the bare bitmap.
-fn addresses(report: &mut Report, options: &Options) {
-    let bitmap = || Bitmap::<3>::new(SMALL.1);
-    let rounds = options.samples(200, 40);
-    let pair = (full(Plain::new(space(SMALL.0), Policy::NextFit)), full(NextFit::new(bitmap())));
-    policy(report, rounds, "`NextFit` / bare bitmap, /16", pair, 1.3);
-    let pair = (full(Plain::new(space(SMALL.0), Policy::Lowest)), full(Lowest(bitmap())));
-    policy(report, rounds, "`Lowest` / bare bitmap, /16", pair, 1.3);
-
-    other_policy(report, options, "`allocate_random`", Random::new(space(SMALL.0)));
-    other_policy(report, options, "`LongestIdle`", Plain::new(space(SMALL.0), Policy::LongestIdle));
-
-    let bitmap = || Bitmap::<4>::new(LARGE.1);
-    let rounds = options.samples(60, 15);
-    let pair = (full(Plain::new(space(LARGE.0), Policy::NextFit)), full(NextFit::new(bitmap())));
-    policy(report, rounds, "`NextFit` / bare bitmap, /8", pair, 1.5);
-    let pair = (full(Plain::new(space(LARGE.0), Policy::Lowest)), full(Lowest(bitmap())));
-    policy(report, rounds, "`Lowest` / bare bitmap, /8", pair, 1.5);
-}
-
-/// A policy of ours beside the same of the bare bitmap.
-fn policy(
-    report: &mut Report,
+/// Both at each share of what they have, held from full downwards. `check` looks at what they hold in the end.
+fn beside(
     rounds: usize,
-    what: &str,
-    pair: (Churn<Plain<Addresses>>, Churn<impl Allocator<Item = u32>>),
-    bar: f64,
-) {
-    let (mut ours, mut reference) = pair;
+    ours: impl Allocator<Item = Ipv4Addr>,
+    reference: impl Allocator<Item = u32>,
+    check: fn(&[Ipv4Addr], &[u32]) -> bool,
+) -> [Pair; LOADS.len()] {
+    let (mut ours, mut reference) = (full(ours), full(reference));
     let capacity = u32::try_from(ours.held.len()).expect("32 bits");
     let mut rng = rng();
-    for load in LOADS {
+    LOADS.map(|load| {
         shrink(&mut ours, capacity, load);
         shrink(&mut reference, capacity, load);
         let mut pair = Pair::default();
         for round in 0..rounds {
             take(&mut pair, round, &mut ours, &mut reference, &mut rng);
         }
-        assert!(agree(&ours.held, &reference.held));
-        report.at_most(format!("{what}, {}", percent(load)), &pair, bar);
-    }
+        assert!(check(&ours.held, &reference.held));
+        pair
+    })
 }
 
-/// A policy that the bare bitmap has not, beside one that it has.
-fn other_policy(
-    report: &mut Report,
-    options: &Options,
-    what: &str,
-    ours: impl Allocator<Item = Ipv4Addr>,
-) {
-    let mut ours = full(ours);
-    let mut reference = full(NextFit::new(Bitmap::<3>::new(SMALL.1)));
-    let mut rng = rng();
-    for load in LOADS {
-        shrink(&mut ours, SMALL.1, load);
-        shrink(&mut reference, SMALL.1, load);
-        let mut pair = Pair::default();
-        for round in 0..options.samples(60, 15) {
-            take(&mut pair, round, &mut ours, &mut reference, &mut rng);
+/// Whether an address is held for each number, at the same place: then both made the same choices.
+fn agree(addresses: &[Ipv4Addr], numbers: &[u32]) -> bool {
+    let base = addresses[0].to_bits() - numbers[0];
+    addresses.iter().map(|address| address.to_bits() - base).eq(numbers.iter().copied())
+}
+
+/// Whether as many are held, none of them twice.
+fn as_many(addresses: &[Ipv4Addr], numbers: &[u32]) -> bool {
+    addresses.iter().collect::<BTreeSet<_>>().len() == numbers.len()
+}
+
+/// Pools of addresses beside the bare bitmap.
+fn addresses(report: &mut Report, options: &Options) {
+    let mut rows = |what, pairs: [Pair; LOADS.len()], bar| {
+        for (load, pair) in LOADS.into_iter().zip(&pairs) {
+            let what = format!("{what}, {}", percent(load));
+            match bar {
+                Some(bar) => report.at_most(what, pair, bar),
+                None => report.told(what, pair),
+            }
         }
-        report.told(format!("{what} / bare bitmap, /16, {}", percent(load)), &pair);
-    }
-}
+    };
+    let pool = |policy| Plain::new(space(SMALL.0), policy);
+    let bitmap = || Bitmap::<3>::new(SMALL.1);
+    let rounds = options.samples(200, 40);
+    let pairs = beside(rounds, pool(Policy::NextFit), NextFit::new(bitmap()), agree);
+    rows("`NextFit` / bare bitmap, /16", pairs, Some(1.3));
+    let pairs = beside(rounds, pool(Policy::Lowest), Lowest(bitmap()), agree);
+    rows("`Lowest` / bare bitmap, /16", pairs, Some(1.3));
 
-/// What one would use instead, whatever it is.
-trait Peer {
-    fn shrink(&mut self, load: usize);
-    fn time(&mut self, picks: &[u32]) -> Duration;
-    fn held(&self) -> &[u32];
-}
+    // The bare bitmap has no such policies, and takes the next.
+    let rounds = options.samples(60, 15);
+    let pairs = beside(rounds, Random::new(space(SMALL.0)), NextFit::new(bitmap()), as_many);
+    rows("`allocate_random` / bare bitmap, /16", pairs, None);
+    let pairs = beside(rounds, pool(Policy::LongestIdle), NextFit::new(bitmap()), as_many);
+    rows("`LongestIdle` / bare bitmap, /16", pairs, None);
 
-impl<A: Allocator<Item = u32>> Peer for Churn<A> {
-    fn shrink(&mut self, load: usize) {
-        shrink(self, SMALL.1, load);
-    }
-
-    fn time(&mut self, picks: &[u32]) -> Duration {
-        time(|| self.pairs(picks))
-    }
-
-    fn held(&self) -> &[u32] {
-        &self.held
-    }
+    let pool = |policy| Plain::new(space(LARGE.0), policy);
+    let bitmap = || Bitmap::<4>::new(LARGE.1);
+    let pairs = beside(rounds, pool(Policy::NextFit), NextFit::new(bitmap()), agree);
+    rows("`NextFit` / bare bitmap, /8", pairs, Some(1.5));
+    let pairs = beside(rounds, pool(Policy::Lowest), Lowest(bitmap()), agree);
+    rows("`Lowest` / bare bitmap, /8", pairs, Some(1.5));
 }
 
 /// A /16 beside what one would use instead; all of it hands out the lowest.
 fn peers(report: &mut Report, options: &Options) {
     let (prefix, hosts) = SMALL;
-    let mut ours = full(Plain::new(space(prefix), Policy::Lowest));
-    let mut peers: [(&str, Box<dyn Peer>); 4] = [
-        ("`vm-allocator`", Box::new(full(VmAllocator::new(hosts)))),
-        ("`bitmap-allocator`", Box::new(full(BitmapAllocator::new(hosts)))),
-        ("`roaring`", Box::new(full(Roaring::new(hosts)))),
-        ("`BTreeSet`", Box::new(full(Tree::new(hosts)))),
+    let ours = || Plain::new(space(prefix), Policy::Lowest);
+    let rounds = options.samples(100, 20);
+    let peers = [
+        ("vm-allocator", beside(rounds, ours(), VmAllocator::new(hosts), agree)),
+        ("bitmap-allocator", beside(rounds, ours(), BitmapAllocator::new(hosts), agree)),
+        ("roaring", beside(rounds, ours(), Roaring::new(hosts), agree)),
+        ("BTreeSet", beside(rounds, ours(), Tree::new(hosts), agree)),
     ];
+    let mut ours = full(ours());
     let mut scan = Churn { allocator: Scan::full(0..=hosts - 1), held: (0..hosts).collect() };
-    let mut rng = rng();
-    for load in LOADS {
+    for (number, load) in LOADS.into_iter().enumerate() {
+        let with_load = |what: &str| format!("{what}, /16, {}", percent(load));
+        let at_load = peers.each_ref().map(|(name, pairs)| (name, &pairs[number]));
+        let fastest = at_load.iter().min_by_key(|(_, pair)| pair.reference.median());
+        let (name, pair) = fastest.expect("four of them");
+        let what = with_load(&format!("`Lowest` / fastest peer, `{name}`"));
+        report.at_most(what, pair, 1.1);
+        for (name, pair) in at_load {
+            report.told_faster(with_load(&format!("`{name}` / `Lowest`")), pair);
+        }
         shrink(&mut ours, hosts, load);
         shrink(&mut scan, hosts, load);
-        for (_, peer) in &mut peers {
-            peer.shrink(load);
-        }
-        let mut pairs: [Pair; 4] = Default::default();
-        let mut scanned = Pair::default();
-        for round in 0..options.samples(100, 20) {
-            let picks = picks(PAIRS, ours.held.len(), &mut rng);
-            let mut ours = || time(|| ours.pairs(&picks));
-            // First and last in turn, as it is with two.
-            let first = round.is_multiple_of(2).then(&mut ours);
-            for (pair, (_, peer)) in pairs.iter_mut().zip(&mut peers) {
-                pair.reference.push(peer.time(&picks));
-            }
-            let took = first.unwrap_or_else(ours);
-            for pair in &mut pairs {
-                pair.ours.push(took);
-            }
-            if round < options.samples(30, 10) {
-                scanned.ours.push(took);
-                scanned.reference.push(time(|| scan.pairs(&picks[..FEW])) * TIMES);
-            }
-        }
-        assert!(peers.iter().all(|(_, peer)| agree(&ours.held, peer.held())));
-
-        let load = percent(load);
-        let named = || pairs.iter().zip(&peers);
-        let fastest = named().min_by_key(|(pair, _)| pair.reference.median());
-        let (pair, (peer, _)) = fastest.expect("four of them");
-        report.at_most(format!("`Lowest` / fastest peer, /16, {load}: {peer}"), pair, 1.1);
-        for (pair, (peer, _)) in named() {
-            report.told_faster(format!("{peer} / `Lowest`, /16, {load}"), pair);
-        }
-        report.told_faster(format!("used set and scan / `Lowest`, /16, {load}"), &scanned);
+        let pair = beside_scan(options.samples(50, 10), &mut ours, &mut scan);
+        report.told_faster(with_load("used set and scan / `Lowest`"), &pair);
     }
+}
+
+/// Ours beside a scan, which makes few pairs.
+fn beside_scan(rounds: usize, ours: &mut Churn<impl Allocator>, scan: &mut Churn<Scan>) -> Pair {
+    let (mut pair, mut rng) = (Pair::default(), rng());
+    for round in 0..rounds {
+        let picks = picks(PAIRS, ours.held.len(), &mut rng);
+        pair.take(
+            round,
+            || time(|| ours.pairs(&picks)),
+            || time(|| scan.pairs(&picks[..FEW])) * TIMES,
+        );
+    }
+    pair
 }
 
 /// 10,000 ports of which ten are free.
@@ -246,23 +216,15 @@ fn ports(report: &mut Report, options: &Options) {
     shrink(&mut bitmap, 10_000, 999);
     shrink(&mut scan, 10_000, 999);
 
-    let mut rng = rng();
-    let (mut bare, mut scanned) = (Pair::default(), Pair::default());
+    let (mut pair, mut rng) = (Pair::default(), rng());
     for round in 0..options.samples(100, 20) {
-        take(&mut bare, round, &mut ours, &mut bitmap, &mut rng);
+        take(&mut pair, round, &mut ours, &mut bitmap, &mut rng);
     }
-    let to_bare = |port: &u16| u32::from(port - first);
-    assert!(ours.held.iter().map(to_bare).eq(bitmap.held.iter().copied()));
-    for round in 0..options.samples(100, 20) {
-        let picks = picks(PAIRS, ours.held.len(), &mut rng);
-        scanned.take(
-            round,
-            || time(|| ours.pairs(&picks)),
-            || time(|| scan.pairs(&picks[..FEW])) * TIMES,
-        );
-    }
-    report.faster("used set and scan / 10,000 ports, 99.9 % held", &scanned, 1000.0);
-    report.told("10,000 ports / bare bitmap, 99.9 % held", &bare);
+    let number = |port: &u16| u32::from(port - first);
+    assert!(ours.held.iter().map(number).eq(bitmap.held.iter().copied()));
+    report.told("10,000 ports / bare bitmap, 99.9 % held", &pair);
+    let pair = beside_scan(options.samples(100, 20), &mut ours, &mut scan);
+    report.faster("used set and scan / 10,000 ports, 99.9 % held", &pair, 1000.0);
 }
 
 /// A pool that knows who holds what, each address held by somebody else.
