@@ -48,7 +48,7 @@ fn plain(prefix: &str) -> Plain<Addresses> {
     Plain::new(prefix.parse().expect("a prefix"), Policy::NextFit)
 }
 
-/// The front, with a stripe for each thread.
+/// The front.
 fn front() -> Shared<Addresses> {
     Shared::new(plain(WHOLE).pool)
 }
