@@ -139,7 +139,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
         if wanted > counts.free {
             return Err(AllocateError::TooFew { wanted, counts });
         }
-        let mut stretches = self.space.layout().stretches();
+        let mut stretches = self.layout.stretches();
         let first = stretches.find_map(|(start, end)| self.bits.free_run(start, end, wanted));
         drop(stretches);
         let Some(first) = first else {
@@ -201,7 +201,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
     /// caller; nothing is decided about any other.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a call is a fifth of an allocation")]
-    fn allocate_plain(&mut self, owner: O) -> Option<Grant<S::Item>> {
+    pub(super) fn allocate_plain(&mut self, owner: O) -> Option<Grant<S::Item>> {
         let (policy, cursor) = (self.policy, bits::small(self.cursor));
         let flat = self.plain()?;
         let index = if policy == Policy::Lowest {

@@ -1,3 +1,4 @@
+use alloc::sync::Arc;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
@@ -8,7 +9,7 @@ use crate::counts::Counts;
 use crate::owners::{Owner, Owners};
 use crate::policy::{Policy, Pressure};
 use crate::queue::Queue;
-use crate::space::{Addresses, Integers, Number as _, Ports, Space, Subnets};
+use crate::space::{Addresses, Integers, Layout, Number as _, Ports, Space, Subnets};
 
 /// A pool of the addresses of a prefix.
 pub type AddressPool<A = Ipv4Addr, O = ()> = Pool<Addresses<A>, O>;
@@ -46,7 +47,10 @@ pub type IndexPool<N = u32, O = ()> = Pool<Integers<N>, O>;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Pool<S: Space, O: Owner = ()> {
-    pub(super) space: S,
+    /// Shared by the parts of a pool that is split.
+    pub(super) space: Arc<S>,
+    /// That of the space, or what a part has of it.
+    pub(super) layout: Layout,
     pub(super) bits: Bits<S::Index>,
     pub(super) policy: Policy,
     /// Whether nobody owns anything in particular, nothing cools and no queue is kept; see
@@ -75,7 +79,13 @@ impl<S: Space, O: Owner> Pool<S, O> {
     /// crate has.
     #[must_use]
     pub fn new(space: S) -> Self {
-        let capacity = space.layout().capacity();
+        let layout = space.layout().clone();
+        Self::over(Arc::new(space), layout)
+    }
+
+    /// A pool of a part of a space.
+    pub(super) fn over(space: Arc<S>, layout: Layout) -> Self {
+        let capacity = layout.capacity();
         assert!(
             capacity.saturating_sub(1) <= S::Index::MAX,
             "a space of {capacity} items needs u128 as its index",
@@ -91,6 +101,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
             idle: Queue::new(),
             owners: Owners::new(capacity),
             space,
+            layout,
         };
         pool.with_policy(S::POLICY)
     }
@@ -137,7 +148,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
 
     /// The space.
     #[must_use]
-    pub const fn space(&self) -> &S {
+    pub fn space(&self) -> &S {
         &self.space
     }
 
@@ -164,7 +175,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
             cooling,
             held: self.bits.taken().wrapping_sub(cooling),
             free: self.bits.vacant(),
-            reserved: self.space.layout().reserved(),
+            reserved: self.layout.reserved(),
         }
     }
 

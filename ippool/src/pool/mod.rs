@@ -4,6 +4,8 @@ mod allocate;
 mod config;
 mod error;
 mod grant;
+#[cfg(feature = "std")]
+mod parts;
 mod query;
 mod rebuild;
 mod release;

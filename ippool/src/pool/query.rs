@@ -90,7 +90,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
     /// The index of an item, or why it has none: the reservation, or that it is not of this space.
     #[inline]
     pub(super) fn index_of(&self, item: S::Item) -> Result<S::Index, Option<Reason>> {
-        match self.space.ordinal(item).map(|ordinal| self.space.layout().place(ordinal)) {
+        match self.space.ordinal(item).map(|ordinal| self.layout.place(ordinal)) {
             Some(Place::Index(index)) => Ok(S::Index::narrow(index)),
             Some(Place::Reserved(reason)) => Err(Some(reason)),
             Some(Place::Outside) | None => Err(None),
@@ -99,7 +99,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
 
     #[inline]
     pub(super) fn item(&self, index: S::Index) -> S::Item {
-        self.space.item(self.space.layout().ordinal(index.into()))
+        self.space.item(self.layout.ordinal(index.into()))
     }
 
     pub(super) fn first_held_by(&self, owner: O) -> Option<S::Item> {

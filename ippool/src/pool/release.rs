@@ -50,7 +50,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
     #[expect(clippy::inline_always, reason = "a call is a fifth of an allocation")]
     fn release_plain(&mut self, item: S::Item) -> bool {
         let ordinal = self.space.ordinal(item);
-        match ordinal.and_then(|ordinal| self.space.layout().head_index(ordinal)) {
+        match ordinal.and_then(|ordinal| self.layout.head_index(ordinal)) {
             Some(index) => match self.plain() {
                 Some(flat) => flat.vacate_held(bits::small(S::Index::narrow(index))),
                 None => false,

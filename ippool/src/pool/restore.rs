@@ -36,7 +36,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
         };
         Snapshot {
             version: Snapshot::<O>::VERSION,
-            usable: self.space.layout().usable(),
+            usable: self.layout.usable(),
             cursor: self.cursor.into(),
             held: snapshot::encode(&self.bits),
             owners,
@@ -60,7 +60,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
         if snapshot.version != Snapshot::<O>::VERSION {
             return Err(RestoreError::Version { found: snapshot.version });
         }
-        if snapshot.usable != self.space.layout().usable() {
+        if snapshot.usable != self.layout.usable() {
             return Err(RestoreError::OtherSpace);
         }
         self.restore_held(snapshot)?;

@@ -160,6 +160,29 @@ impl Layout {
         Self::with_reservations(self.first, self.last, self.reserved)
     }
 
+    /// The usable ordinals whose indexes are in `start..end`, numbered from 0. What is reserved in
+    /// the whole is known to be so here, and counts for nothing.
+    #[cfg(feature = "std")]
+    pub(crate) fn part(&self, start: u128, end: u128) -> Self {
+        let mut usable = Vec::new();
+        let mut capacity = 0u128;
+        for stretch in &self.usable {
+            let from = start.max(stretch.index);
+            let to = end.min(stretch.index.saturating_add(stretch.len()));
+            if from < to {
+                let first = stretch.first.wrapping_add(from.wrapping_sub(stretch.index));
+                let len = to.wrapping_sub(from);
+                let last = first.wrapping_add(len.wrapping_sub(1));
+                usable.push(Stretch { first, last, index: capacity });
+                capacity = capacity.wrapping_add(len);
+            }
+        }
+        let head = usable.first().map_or((0, 0), |stretch| (stretch.first, stretch.len()));
+        let (first, last) = (head.0, usable.last().map_or(head.0, |stretch| stretch.last));
+        let reserved = self.reserved.clone();
+        Self { first, last, capacity, reserved_len: 0, reserved, usable, head }
+    }
+
     /// The first ordinal, reserved or not.
     #[must_use]
     pub const fn first(&self) -> u128 {
