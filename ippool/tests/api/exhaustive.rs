@@ -1,4 +1,4 @@
-//! Every sequence of operations on few items, there and wherever a word of the engine ends.
+//! Every sequence of a few operations, on few items and wherever a word of the engine ends.
 
 use ippool::{Integers, Policy, Pressure, Space};
 
@@ -6,17 +6,13 @@ use crate::model::{Op, Settings};
 use crate::pair::Pair;
 
 /// Follows every sequence of `ops` of this length, starting from `pair`.
-fn explore<S: Space + Clone + core::fmt::Debug>(pair: &Pair<S>, ops: &[Op], depth: u32) -> u64 {
-    if depth == 0 {
-        return 1;
+fn explore<S: Space + Clone + core::fmt::Debug>(pair: &Pair<S>, ops: &[Op], depth: u32) {
+    let Some(depth) = depth.checked_sub(1) else { return };
+    for op in ops {
+        let mut next = pair.clone();
+        next.step(op);
+        explore(&next, ops, depth);
     }
-    ops.iter()
-        .map(|op| {
-            let mut next = pair.clone();
-            next.step(op);
-            explore(&next, ops, depth - 1)
-        })
-        .sum()
 }
 
 fn settings() -> impl Iterator<Item = Settings> {
@@ -30,21 +26,7 @@ fn settings() -> impl Iterator<Item = Settings> {
 /// Debug builds go one level less deep.
 const DEPTH: u32 = if cfg!(debug_assertions) { 3 } else { 4 };
 
-#[test]
-fn two_items_and_two_owners() {
-    let mut ops = vec![Op::Wait(1), Op::Restart];
-    for owner in [1, 2] {
-        ops.push(Op::Allocate(owner));
-        ops.extend((0..2).flat_map(|item| [Op::Exact(item, owner), Op::Release(item, owner)]));
-    }
-    let mut sequences = 0;
-    for settings in settings() {
-        let pair = Pair::new(Integers::new(0u32..=1).unwrap(), settings);
-        sequences += explore(&pair, &ops, DEPTH + 1);
-    }
-    assert_eq!(sequences, 6 * 12u64.pow(DEPTH + 1));
-}
-
+/// What `states` walks through for a part of the operations, here with all of them.
 #[test]
 fn up_to_eight_items() {
     for settings in settings() {
