@@ -2,11 +2,15 @@
 
 use ippool::{Integers, Policy, Pressure, Space};
 
-use crate::model::{Op, Settings};
+use crate::model::{Op, Settings, Token};
 use crate::pair::Pair;
 
 /// Follows every sequence of `ops` of this length, starting from `pair`.
-fn explore<S: Space + Clone + core::fmt::Debug>(pair: &Pair<S>, ops: &[Op], depth: u32) {
+fn explore<S: Space + Clone + core::fmt::Debug, O: Token>(
+    pair: &Pair<S, O>,
+    ops: &[Op],
+    depth: u32,
+) {
     let Some(depth) = depth.checked_sub(1) else { return };
     for op in ops {
         let mut next = pair.clone();
@@ -34,7 +38,7 @@ fn up_to_eight_items() {
             let mut ops = vec![Op::Allocate(1), Op::Once(2), Op::Wait(2), Op::Run(1, 2)];
             ops.extend([Op::Many(2, 3), Op::ReleaseAll(1), Op::Where(1, 0)]);
             ops.extend((0..count).flat_map(|i| [Op::Exact(i.into(), 1), Op::Release(i.into(), 1)]));
-            let pair = Pair::new(Integers::new(0..=count - 1).unwrap(), settings);
+            let pair = Pair::<_, u8>::new(Integers::new(0..=count - 1).unwrap(), settings);
             explore(&pair, &ops, DEPTH);
         }
     }
@@ -47,7 +51,7 @@ fn every_word_boundary() {
             // Everything is held but the four items around the boundary, or up to the end.
             let boundary = if capacity > 4000 { 4096 } else { 64 };
             let open = (boundary - 2)..(boundary + 2).min(capacity);
-            let mut pair = Pair::new(Integers::new(0..=capacity - 1).unwrap(), settings);
+            let mut pair = Pair::<_, u8>::new(Integers::new(0..=capacity - 1).unwrap(), settings);
             pair.step(&Op::Run(9, capacity));
             for index in open.clone() {
                 pair.step(&Op::Release(index.into(), 9));
