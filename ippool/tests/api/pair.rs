@@ -54,9 +54,10 @@ impl<S: Space + Clone + core::fmt::Debug, O: Token> Pair<S, O> {
 
     /// Does the same to both and compares what they say.
     pub(crate) fn step(&mut self, op: &Op) {
+        let op = if O::TRACKED { op.clone() } else { op.clone().unowned() };
         let now = self.now;
         let before = (self.model.resting.len(), self.pool.counts().cooling);
-        let expired = match op {
+        let expired = match &op {
             Op::Wait(_)
             | Op::Back(_)
             | Op::Restart
@@ -68,7 +69,7 @@ impl<S: Space + Clone + core::fmt::Debug, O: Token> Pair<S, O> {
             _ => self.model.expire(now),
         };
         assert_eq!(before.0 as u128, before.1);
-        match if O::TRACKED { op.clone() } else { op.clone().unowned() } {
+        match op {
             Op::Allocate(owner) => {
                 let got = self.pool.allocate(O::of(owner), now);
                 self.compare(got, |model| model.allocate(owner, now, u128::MAX));
