@@ -1,5 +1,6 @@
 //! The crate seen from outside.
 
+mod cost;
 mod edge;
 mod exhaustive;
 mod golden;
