@@ -131,7 +131,7 @@ pub(crate) struct Key {
 pub(crate) type Granted = (u128, How);
 
 impl Model {
-    pub(crate) fn new(settings: Settings, capacity: u128) -> Self {
+    pub(crate) const fn new(settings: Settings, capacity: u128) -> Self {
         Self {
             settings,
             capacity,

@@ -21,7 +21,7 @@ fn thousands_of_items_of_one_owner() {
     for last in LASTS {
         let mut pool = pool::<u32>(last);
         for item in 0..3_000 {
-            let owner = if item % 3 == 0 { item as u32 } else { 1 };
+            let owner = if item % 3 == 0 { u32::try_from(item).unwrap() } else { 1 };
             assert_eq!(pool.allocate(owner, NOW).unwrap().item, item);
         }
         let mine: Vec<u64> = (0..3_000).filter(|item| item % 3 != 0).collect();
@@ -40,7 +40,7 @@ fn thousands_of_items_of_one_owner() {
         assert_eq!(pool.release_all(1, NOW), kept);
         assert_eq!((pool.held_by(1), pool.release_all(1, NOW)), (vec![], vec![]));
         assert_eq!(pool.counts().held, 1_000);
-        assert!((0..3_000).step_by(3).all(|item| pool.owner(item) == Some(item as u32)));
+        assert!((0..3_000u32).step_by(3).all(|item| pool.owner(item.into()) == Some(item)));
     }
 }
 

@@ -44,7 +44,7 @@ fn operations(count: u32, owners: u8) -> Vec<Op> {
     ops
 }
 
-fn settings(policy: Policy, cooldown: u64, sticky: bool, pressure: Pressure) -> Settings {
+const fn settings(policy: Policy, cooldown: u64, sticky: bool, pressure: Pressure) -> Settings {
     Settings { policy, pressure, cooldown, sticky }
 }
 
