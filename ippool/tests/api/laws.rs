@@ -79,7 +79,7 @@ fn follow<S: Space + Clone + core::fmt::Debug>(space: S, settings: Settings, ops
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 128 } else { 512 }))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 64 } else { 512 }))]
 
     #[test]
     fn ipv4(settings in settings(), ops in ops(34)) {
