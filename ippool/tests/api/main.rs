@@ -2,6 +2,8 @@
 
 mod cost;
 mod edge;
+#[cfg(feature = "serde")]
+mod embedded;
 mod exhaustive;
 mod golden;
 mod hostile;
