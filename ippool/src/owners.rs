@@ -269,3 +269,23 @@ impl<I: Index, O: Owner> Store<I, O> {
 const fn position(index: u128) -> (usize, usize) {
     ((index >> 6) as usize, (index & 63) as usize)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of what an owner released before, nothing is kept but the last.
+    #[test]
+    fn a_sparse_space_keeps_one_former_index_for_each_owner() {
+        let mut owners = Owners::<u128, u8>::new(1 << 64);
+        owners.remember_former();
+        for index in 0..100 {
+            owners.insert(index, 1);
+            owners.remove(index, 1);
+        }
+        let Store::Map(map) = &owners.by_index else { panic!("2^64 owners in pages") };
+        assert_eq!((map.len(), owners.former_of(1)), (1, Some(99)));
+        owners.insert(99, 2);
+        assert_eq!(owners.former_of(1), None);
+    }
+}

@@ -10,6 +10,9 @@ use thiserror::Error;
 /// [`Pool::restore`](crate::Pool::restore). Indexes number the items that can be handed out,
 /// ascending from 0.
 ///
+/// With serde, numbers of 2^53 and more are written as text in formats that are text themselves,
+/// so that a snapshot can be embedded in any of them.
+///
 /// # Encoding of `held`
 ///
 /// Words of 64 indexes, the lowest index in the lowest bit, as a sequence of records in standard
@@ -21,25 +24,37 @@ use thiserror::Error;
 /// held without gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+#[cfg_attr(
+    feature = "serde",
+    serde(
+        deny_unknown_fields,
+        bound(serialize = "O: serde::Serialize", deserialize = "O: serde::Deserialize<'de>")
+    )
+)]
 pub struct Snapshot<O = ()> {
     /// [`Snapshot::VERSION`] when it was written.
     pub version: u32,
     /// The ordinals the indexes stand for, as inclusive ranges.
+    #[cfg_attr(feature = "serde", serde(with = "super::number::ranges"))]
     pub usable: Vec<(u128, u128)>,
     /// Where a next-fit search goes on, an index.
+    #[cfg_attr(feature = "serde", serde(with = "super::number"))]
     pub cursor: u128,
     /// Which indexes are held.
     pub held: String,
     /// Index and owner of everything held, ascending; of a pool without owners, at most one entry
     /// that stands for all.
+    #[cfg_attr(feature = "serde", serde(with = "super::number::keyed"))]
     pub owners: Vec<(u128, O)>,
     /// What is cooling, with the time when it becomes free; that time never decreases.
+    #[cfg_attr(feature = "serde", serde(with = "super::number::keyed"))]
     pub cooling: Vec<(u128, Duration)>,
     /// With [`Policy::LongestIdle`](crate::Policy::LongestIdle), the free indexes that were held
     /// before, with the time since when they are free; that time never decreases.
+    #[cfg_attr(feature = "serde", serde(with = "super::number::keyed"))]
     pub idle: Vec<(u128, Duration)>,
     /// With sticky owners, the indexes that former owners would get back.
+    #[cfg_attr(feature = "serde", serde(with = "super::number::keyed"))]
     pub former: Vec<(u128, O)>,
 }
 

@@ -2,6 +2,8 @@
 
 mod base64;
 mod data;
+#[cfg(feature = "serde")]
+mod number;
 mod plane;
 
 pub use data::{RestoreError, Snapshot};

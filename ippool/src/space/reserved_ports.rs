@@ -60,7 +60,12 @@ impl FromStr for ReservedPorts {
     fn from_str(text: &str) -> Result<Self, ReservedPortsError> {
         let parse = |entry: &str| {
             let (first, last) = entry.split_once('-').unwrap_or((entry, entry));
-            let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+            // A sign, which `parse` would take, is not a digit.
+            let port = |text: &str| {
+                let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+                text.parse().ok().filter(|_| digits)
+            };
+            let (first, last) = (port(first)?, port(last)?);
             (first <= last).then_some(first..=last)
         };
         let mut ranges = text

@@ -263,7 +263,7 @@ fn reserved_ports_are_read_as_the_kernel_writes_them() {
     assert!([8080, 9148, 9149, 9150].into_iter().all(|port| list.contains(port)));
     assert!([8079, 8081, 9147, 9151, 0].into_iter().all(|port| !list.contains(port)));
     assert_eq!("\n".parse::<ReservedPorts>().unwrap().iter().count(), 0);
-    for bad in ["80,", "9-8", "x", "1-2-3", "65536", "1 2"] {
+    for bad in ["80,", "+80", "9-8", "x", "1-2-3", "65536", "1 2"] {
         assert!(bad.parse::<ReservedPorts>().is_err(), "{bad}");
     }
 }

@@ -1,22 +1,22 @@
-//! Every sequence of operations on few items, there and wherever a word of the engine ends.
+//! Every sequence of a few operations, on few items and wherever a word of the engine ends.
 
 use ippool::{Integers, Policy, Pressure, Space};
 
-use crate::model::{Op, Settings};
+use crate::model::{Op, Settings, Token};
 use crate::pair::Pair;
 
 /// Follows every sequence of `ops` of this length, starting from `pair`.
-fn explore<S: Space + Clone + core::fmt::Debug>(pair: &Pair<S>, ops: &[Op], depth: u32) -> u64 {
-    if depth == 0 {
-        return 1;
+fn explore<S: Space + Clone + core::fmt::Debug, O: Token>(
+    pair: &Pair<S, O>,
+    ops: &[Op],
+    depth: u32,
+) {
+    let Some(depth) = depth.checked_sub(1) else { return };
+    for op in ops {
+        let mut next = pair.clone();
+        next.step(op);
+        explore(&next, ops, depth);
     }
-    ops.iter()
-        .map(|op| {
-            let mut next = pair.clone();
-            next.step(op);
-            explore(&next, ops, depth - 1)
-        })
-        .sum()
 }
 
 fn settings() -> impl Iterator<Item = Settings> {
@@ -30,21 +30,7 @@ fn settings() -> impl Iterator<Item = Settings> {
 /// Debug builds go one level less deep.
 const DEPTH: u32 = if cfg!(debug_assertions) { 3 } else { 4 };
 
-#[test]
-fn two_items_and_two_owners() {
-    let mut ops = vec![Op::Wait(1), Op::Restart];
-    for owner in [1, 2] {
-        ops.push(Op::Allocate(owner));
-        ops.extend((0..2).flat_map(|item| [Op::Exact(item, owner), Op::Release(item, owner)]));
-    }
-    let mut sequences = 0;
-    for settings in settings() {
-        let pair = Pair::new(Integers::new(0u32..=1).unwrap(), settings);
-        sequences += explore(&pair, &ops, DEPTH + 1);
-    }
-    assert_eq!(sequences, 6 * 12u64.pow(DEPTH + 1));
-}
-
+/// What `states` walks through for a part of the operations, here with all of them.
 #[test]
 fn up_to_eight_items() {
     for settings in settings() {
@@ -52,8 +38,8 @@ fn up_to_eight_items() {
             let mut ops = vec![Op::Allocate(1), Op::Once(2), Op::Wait(2), Op::Run(1, 2)];
             ops.extend([Op::Many(2, 3), Op::ReleaseAll(1), Op::Where(1, 0)]);
             ops.extend((0..count).flat_map(|i| [Op::Exact(i.into(), 1), Op::Release(i.into(), 1)]));
-            let pair = Pair::new(Integers::new(0..=count - 1).unwrap(), settings);
-            explore(&pair, &ops, DEPTH);
+            let pair = Pair::<_, u8>::new(Integers::new(0..=count - 1).unwrap(), settings);
+            explore(&pair, &ops, DEPTH - 1);
         }
     }
 }
@@ -65,7 +51,7 @@ fn every_word_boundary() {
             // Everything is held but the four items around the boundary, or up to the end.
             let boundary = if capacity > 4000 { 4096 } else { 64 };
             let open = (boundary - 2)..(boundary + 2).min(capacity);
-            let mut pair = Pair::new(Integers::new(0..=capacity - 1).unwrap(), settings);
+            let mut pair = Pair::<_, u8>::new(Integers::new(0..=capacity - 1).unwrap(), settings);
             pair.step(&Op::Run(9, capacity));
             for index in open.clone() {
                 pair.step(&Op::Release(index.into(), 9));

@@ -229,3 +229,23 @@ fn a_record_cannot_keep_a_restore_busy() {
     assert_eq!(restore(most, owners).unwrap_err(), lacking);
     assert!(matches!(restore::<()>(most, vec![]), Err(RestoreError::Inconsistent { .. })));
 }
+
+/// What an emptied pool remembers of before must not mix with the snapshot.
+#[test]
+fn a_pool_that_was_used_hands_nothing_out_twice() {
+    let new = || {
+        let pool = IndexPool::<u32, u8>::new(Integers::new(0..=1).unwrap());
+        pool.with_policy(Policy::LongestIdle).with_sticky_owners()
+    };
+    let (mut first, mut used) = (new(), new());
+    first.allocate_exact(0, 1, NOW).unwrap();
+    let item = used.allocate(2, NOW).unwrap().item;
+    used.release(item, 2, NOW).unwrap();
+    check_whole(used.restore(&first.snapshot()).unwrap(), 3);
+
+    // Nor can two owners have had one index last.
+    first.release(0, 1, NOW).unwrap();
+    let mut snapshot = first.snapshot();
+    snapshot.former.push((0, 2));
+    assert_eq!(new().restore(&snapshot).unwrap_err(), RestoreError::Inconsistent { index: 0 });
+}

@@ -74,7 +74,6 @@ fn the_last_free_items_are_found() {
         for policy in POLICIES {
             let mut pool = all_but(new().with_policy(policy), &open);
             assert!(pool.free().eq(items.iter().copied()));
-            assert_eq!(all_but(new(), &open).snapshot().held, pool.snapshot().held);
             for &item in &items {
                 assert_eq!(pool.allocate((), NOW).unwrap().item, item, "{policy:?} {capacity}");
             }
@@ -199,7 +198,9 @@ fn items_far_apart() {
 fn runs_in_a_slash_64() {
     let run = |pool: &mut AddressPool<Ipv6Addr>, len| {
         let run = pool.allocate_run((), NonZero::new(len).unwrap(), NOW);
-        run.map(|run| (run.start().to_bits() as u64, run.end().to_bits() as u64))
+        let low =
+            |address: Ipv6Addr| u64::try_from(address.to_bits() & u128::from(u64::MAX)).unwrap();
+        run.map(|run| (low(*run.start()), low(*run.end())))
     };
     let half = 1u64 << 63;
     let mut pool = Words::default().full(1 << 57).held_in(v6("fd00::/64"));

@@ -70,14 +70,16 @@ fn far() -> impl Strategy<Value = u128> + Clone {
 }
 
 fn follow<S: Space + Clone + core::fmt::Debug>(space: S, settings: Settings, ops: &[Op]) {
-    let mut pair = Pair::new(space, settings);
+    let mut pair = Pair::<_, u8>::new(space.clone(), settings);
+    let mut unowned = Pair::<_, ()>::new(space, settings);
     for op in ops {
         pair.step(op);
+        unowned.step(op);
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 64 } else { 512 }))]
 
     #[test]
     fn ipv4(settings in settings(), ops in ops(34)) {

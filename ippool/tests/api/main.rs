@@ -1,6 +1,9 @@
 //! The crate seen from outside.
 
+mod cost;
 mod edge;
+#[cfg(feature = "serde")]
+mod embedded;
 mod exhaustive;
 mod golden;
 mod hostile;

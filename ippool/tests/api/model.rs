@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use ippool::{How, Policy, Pool, Pressure, Space};
+use ippool::{How, Owner, Policy, Pool, Pressure, Space};
 
 /// What can be done to a pool. Items are given by their ordinal's offset from the first.
 #[derive(Clone, Debug)]
@@ -32,6 +32,29 @@ pub(crate) enum Op {
     Sticky,
 }
 
+impl Op {
+    /// The same by the one owner there is.
+    pub(crate) fn unowned(self) -> Self {
+        match self {
+            Self::Allocate(_) => Self::Allocate(0),
+            Self::Once(_) => Self::Once(0),
+            Self::Where(_, index) => Self::Where(0, index),
+            Self::Many(_, count) => Self::Many(0, count),
+            Self::Run(_, count) => Self::Run(0, count),
+            Self::Exact(item, _) => Self::Exact(item, 0),
+            Self::Release(item, _) => Self::Release(item, 0),
+            Self::ReleaseAll(_) => Self::ReleaseAll(0),
+            Self::Random(_, seed) => Self::Random(0, seed),
+            Self::Rebuild(existing) => {
+                Self::Rebuild(existing.into_iter().map(|(item, _)| (item, 0)).collect())
+            }
+            // An owner gets nothing back where there is only one.
+            Self::Sticky => Self::Expire,
+            other => other,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Slot {
     Held(u8),
@@ -47,8 +70,29 @@ pub(crate) struct Settings {
     pub sticky: bool,
 }
 
+/// Owners of a pool that records them, and of one that does not.
+pub(crate) trait Token: Owner {
+    const TRACKED: bool;
+
+    fn of(owner: u8) -> Self;
+}
+
+impl Token for u8 {
+    const TRACKED: bool = true;
+
+    fn of(owner: u8) -> Self {
+        owner
+    }
+}
+
+impl Token for () {
+    const TRACKED: bool = false;
+
+    fn of(_: u8) {}
+}
+
 impl Settings {
-    pub(crate) fn pool<S: Space>(self, space: S) -> Pool<S, u8> {
+    pub(crate) fn pool<S: Space, O: Token>(self, space: S) -> Pool<S, O> {
         let pool = Pool::new(space)
             .with_policy(self.policy)
             .with_pressure(self.pressure)
@@ -76,6 +120,7 @@ pub(crate) struct Model {
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     policy: Policy,
+    cooldown: u64,
     slots: BTreeMap<u128, Slot>,
     cursor: u128,
     resting: Vec<(u128, Duration)>,
@@ -86,7 +131,7 @@ pub(crate) struct Key {
 pub(crate) type Granted = (u128, How);
 
 impl Model {
-    pub(crate) fn new(settings: Settings, capacity: u128) -> Self {
+    pub(crate) const fn new(settings: Settings, capacity: u128) -> Self {
         Self {
             settings,
             capacity,
@@ -100,9 +145,10 @@ impl Model {
 
     pub(crate) fn key(&self, now: Duration) -> Key {
         let Self { settings, slots, cursor, resting, idle, former, .. } = self.clone();
-        let Settings { policy, sticky, .. } = settings;
+        let Settings { policy, cooldown, sticky, .. } = settings;
         Key {
             policy,
+            cooldown,
             slots,
             cursor: if policy == Policy::NextFit { cursor } else { 0 },
             resting: resting

@@ -4,28 +4,29 @@ use core::num::NonZero;
 use core::time::Duration;
 
 use ippool::{
-    AllocateError, Conflict, ExactError, Grant, How, Place, Policy, Pool, Pressure, ReleaseError,
-    Released, Space,
+    AllocateError, Conflict, ExactError, Grant, How, Owner, Place, Policy, Pool, Pressure,
+    ReleaseError, Released, Space,
 };
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::model::{Granted, Key, Model, Op, Settings, Slot};
+use crate::model::{Granted, Key, Model, Op, Settings, Slot, Token};
 
 /// Both, kept in step.
 #[derive(Clone, Debug)]
-pub(crate) struct Pair<S: Space> {
+pub(crate) struct Pair<S: Space, O: Owner = u8> {
     space: S,
-    pub pool: Pool<S, u8>,
+    pub pool: Pool<S, O>,
     model: Model,
     now: Duration,
     /// The latest deadline ever given.
     latest: Duration,
 }
 
-impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
+impl<S: Space + Clone + core::fmt::Debug, O: Token> Pair<S, O> {
     pub(crate) fn new(space: S, settings: Settings) -> Self {
         let capacity = space.layout().capacity();
+        let settings = Settings { sticky: settings.sticky && O::TRACKED, ..settings };
         Self {
             pool: settings.pool(space.clone()),
             model: Model::new(settings, capacity),
@@ -53,9 +54,10 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
 
     /// Does the same to both and compares what they say.
     pub(crate) fn step(&mut self, op: &Op) {
+        let op = if O::TRACKED { op.clone() } else { op.clone().unowned() };
         let now = self.now;
         let before = (self.model.resting.len(), self.pool.counts().cooling);
-        let expired = match op {
+        let expired = match &op {
             Op::Wait(_)
             | Op::Back(_)
             | Op::Restart
@@ -67,15 +69,15 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
             _ => self.model.expire(now),
         };
         assert_eq!(before.0 as u128, before.1);
-        match op.clone() {
+        match op {
             Op::Allocate(owner) => {
-                let got = self.pool.allocate(owner, now);
+                let got = self.pool.allocate(O::of(owner), now);
                 self.compare(got, |model| model.allocate(owner, now, u128::MAX));
             }
             Op::Once(owner) => self.once(owner),
             Op::Where(owner, refused) => {
                 let item = (refused < self.model.capacity).then(|| self.item(refused));
-                let got = self.pool.allocate_where(owner, now, |other| Some(other) != item);
+                let got = self.pool.allocate_where(O::of(owner), now, |other| Some(other) != item);
                 self.compare(got, |model| model.allocate(owner, now, refused));
             }
             Op::Many(owner, count) => self.many(owner, count),
@@ -85,7 +87,7 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
             Op::ReleaseAll(owner) => {
                 let indexes = self.model.first_of(owner);
                 let items: Vec<_> = indexes.iter().map(|&index| self.item(index)).collect();
-                assert_eq!(self.pool.release_all(owner, now), items);
+                assert_eq!(self.pool.release_all(O::of(owner), now), items);
                 for index in indexes {
                     let until = self.pool.cooling().find(|(item, _)| *item == self.item(index));
                     self.release_in_model(index, owner, until.map(|(_, until)| until));
@@ -123,7 +125,7 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
         self.check();
     }
 
-    fn change(&mut self, change: impl FnOnce(Pool<S, u8>) -> Pool<S, u8>) {
+    fn change(&mut self, change: impl FnOnce(Pool<S, O>) -> Pool<S, O>) {
         self.pool = change(self.pool.clone());
     }
 
@@ -134,7 +136,8 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
         let pool = self.model.settings.pool(self.space.clone());
         self.pool = pool.restore(&snapshot).unwrap();
         let again = self.pool.snapshot();
-        assert_eq!((&again.held, &again.owners), (&snapshot.held, &snapshot.owners));
+        assert_eq!(again.held, snapshot.held);
+        assert!(!O::TRACKED || again.owners == snapshot.owners);
         assert_eq!(again.cooling, snapshot.cooling);
         if before != Policy::LongestIdle {
             self.model.forget();
@@ -146,7 +149,7 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
 
     fn random(&mut self, owner: u8, seed: u64) {
         let now = self.now;
-        let got = self.pool.allocate_random(owner, now, &mut StdRng::seed_from_u64(seed));
+        let got = self.pool.allocate_random(O::of(owner), now, &mut StdRng::seed_from_u64(seed));
         let returned = self.model.settings.sticky && self.model.former.contains_key(&owner);
         if returned || self.model.free() == 0 {
             self.compare(got, |model| model.allocate(owner, now, u128::MAX));
@@ -160,7 +163,7 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
 
     fn rebuild(&mut self, existing: &[(u128, u8)]) {
         let first = self.space.layout().first();
-        let items = existing.iter().map(|&(n, owner)| (self.space.item(first + n), owner));
+        let items = existing.iter().map(|&(n, owner)| (self.space.item(first + n), O::of(owner)));
         let items: Vec<_> = items.collect();
         let report = self.pool.rebuild(items.iter().copied(), self.now);
         let held = self.model.slots.clone();
@@ -169,7 +172,7 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
         let mut seen = vec![];
         for ((offset, claimant), (item, _)) in existing.iter().copied().zip(items) {
             let Place::Index(index) = self.space.layout().place(first + offset) else {
-                outside.push((item, claimant));
+                outside.push((item, O::of(claimant)));
                 continue;
             };
             match self.model.slots.get(&index) {
@@ -177,17 +180,18 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
                     confirmed += usize::from(!seen.contains(&index));
                 }
                 Some(&Slot::Held(holder)) => {
+                    let (holder, claimant) = (O::of(holder), O::of(claimant));
                     conflicting.push(Conflict { item, holder, claimant });
                 }
                 Some(Slot::Cooling | Slot::Spent) | None => {
                     self.model.take(index, claimant);
-                    adopted.push((item, claimant));
+                    adopted.push((item, O::of(claimant)));
                 }
             }
             seen.push(index);
         }
         let orphaned = held.into_iter().filter_map(|(index, slot)| match slot {
-            Slot::Held(owner) if !seen.contains(&index) => Some((self.item(index), owner)),
+            Slot::Held(owner) if !seen.contains(&index) => Some((self.item(index), O::of(owner))),
             Slot::Held(_) | Slot::Cooling | Slot::Spent => None,
         });
         assert_eq!(report.orphaned, orphaned.collect::<Vec<_>>());
@@ -227,7 +231,7 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
 
     fn once(&mut self, owner: u8) {
         let mine = self.model.first_of(owner);
-        let got = self.pool.allocate_once(owner, self.now);
+        let got = self.pool.allocate_once(O::of(owner), self.now);
         if mine.is_empty() {
             let now = self.now;
             self.compare(got, |model| model.allocate(owner, now, u128::MAX));
@@ -236,12 +240,12 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
         let (index, how) = self.plain(got.unwrap());
         assert_eq!(how, How::AlreadyHeld);
         assert!(mine.contains(&index));
-        let again = self.pool.allocate_once(owner, self.now).unwrap();
+        let again = self.pool.allocate_once(O::of(owner), self.now).unwrap();
         assert_eq!(self.plain(again), (index, how));
     }
 
     fn many(&mut self, owner: u8, count: usize) {
-        let got = self.pool.allocate_many(owner, count, self.now);
+        let got = self.pool.allocate_many(O::of(owner), count, self.now);
         let available = match self.model.settings.pressure {
             Pressure::ReuseOldest => self.model.free() + self.model.resting.len() as u128,
             _ => self.model.free(),
@@ -261,7 +265,7 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
 
     fn run(&mut self, owner: u8, count: u32) {
         let len = u128::from(count);
-        let got = self.pool.allocate_run(owner, NonZero::new(count).unwrap(), self.now);
+        let got = self.pool.allocate_run(O::of(owner), NonZero::new(count).unwrap(), self.now);
         let layout = self.space.layout();
         let in_a_row = |first: u128| {
             (first..first + len).all(|index| {
@@ -286,7 +290,7 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
     fn exact(&mut self, offset: u128, owner: u8) {
         let ordinal = self.space.layout().first() + offset;
         let item = self.space.item(ordinal);
-        let got = self.pool.allocate_exact(item, owner, self.now);
+        let got = self.pool.allocate_exact(item, O::of(owner), self.now);
         let index = match self.space.layout().place(ordinal) {
             Place::Index(index) => index,
             Place::Reserved(reason) => {
@@ -302,7 +306,7 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
             self.model.settings.sticky && self.model.former.get(&owner) == Some(&index);
         match self.model.slots.get(&index) {
             Some(Slot::Held(owner)) => {
-                assert_eq!(got, Err(ExactError::Held { item, owner: *owner }));
+                assert_eq!(got, Err(ExactError::Held { item, owner: O::of(*owner) }));
             }
             Some(Slot::Cooling) if !its_former => {
                 assert_eq!(got, Err(ExactError::Cooling { item }));
@@ -317,7 +321,7 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
     fn release(&mut self, offset: u128, owner: u8) {
         let ordinal = self.space.layout().first() + offset;
         let item = self.space.item(ordinal);
-        let got = self.pool.release(item, owner, self.now);
+        let got = self.pool.release(item, O::of(owner), self.now);
         let index = match self.space.layout().place(ordinal) {
             Place::Index(index) => index,
             Place::Reserved(reason) => {
@@ -338,7 +342,7 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
                 self.release_in_model(index, owner, until);
             }
             Some(&Slot::Held(holder)) => {
-                assert_eq!(got, Err(ReleaseError::HeldByOther { item, owner: holder }));
+                assert_eq!(got, Err(ReleaseError::HeldByOther { item, owner: O::of(holder) }));
             }
             // A large space may have forgotten.
             Some(Slot::Spent) if self.model.capacity > 1 << 24 => assert!(matches!(
@@ -360,7 +364,7 @@ impl<S: Space + Clone + core::fmt::Debug> Pair<S> {
         assert_eq!(counts.free, model.free());
         assert_eq!(counts.held + counts.cooling + counts.free, counts.capacity);
         let held = model.slots.iter().filter_map(|(&index, slot)| match slot {
-            Slot::Held(owner) => Some((self.item(index), *owner)),
+            Slot::Held(owner) => Some((self.item(index), O::of(*owner))),
             Slot::Cooling | Slot::Spent => None,
         });
         assert!(self.pool.held().eq(held));

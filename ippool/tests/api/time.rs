@@ -13,8 +13,9 @@ fn pool(count: u32, cooldown: Duration) -> IndexPool<u32, u32> {
     IndexPool::new(Integers::new(0..=count - 1).unwrap()).with_cooldown(cooldown)
 }
 
-fn early(item: u32, remaining: Duration) -> Result<Grant<u32>, AllocateError> {
-    Ok(Grant { item, how: How::Early { remaining } })
+/// The grant of an item whose cooldown had `remaining` to go.
+const fn early(item: u32, remaining: Duration) -> Grant<u32> {
+    Grant { item, how: How::Early { remaining } }
 }
 
 #[test]
@@ -22,8 +23,11 @@ fn the_last_moment_there_is() {
     let mut pool = pool(2, SECOND);
     pool.allocate_many(1, 2, Duration::MAX).unwrap();
     let until = Duration::MAX;
-    assert_eq!(pool.release(0, 1, Duration::MAX - SECOND / 2), Ok(Released::Cooling { until }));
-    assert_eq!(pool.expire(Duration::MAX - Duration::from_nanos(1)), 0);
+    assert_eq!(
+        pool.release(0, 1, Duration::MAX.saturating_sub(SECOND / 2)),
+        Ok(Released::Cooling { until })
+    );
+    assert_eq!(pool.expire(Duration::MAX.saturating_sub(Duration::from_nanos(1))), 0);
     assert_eq!(pool.release(1, 1, Duration::MAX), Ok(Released::Cooling { until }));
     assert_eq!(pool.counts().free, 1);
     assert_eq!(pool.expire(Duration::MAX), 1);
@@ -40,7 +44,7 @@ fn a_cooldown_without_end() {
     assert_eq!((next_free, counts.cooling), (Some(Duration::MAX), 1));
     // Even that can be cut short.
     let mut pool = pool.with_pressure(Pressure::ReuseOldest);
-    assert_eq!(pool.allocate(2, NOW), early(1, Duration::MAX - NOW));
+    assert_eq!(pool.allocate(2, NOW), Ok(early(1, Duration::MAX.saturating_sub(NOW))));
 }
 
 #[test]
@@ -51,7 +55,7 @@ fn thousands_finish_cooling_at_once() {
         for item in (0..50_000).rev() {
             pool.release(item, 1, NOW).unwrap();
         }
-        assert_eq!(pool.expire(NOW + SECOND - Duration::from_nanos(1)), 0);
+        assert_eq!(pool.expire(NOW + SECOND.saturating_sub(Duration::from_nanos(1))), 0);
         let first = pool.allocate(2, NOW + SECOND).unwrap().item;
         assert_eq!(first, if policy == Policy::LongestIdle { 49_999 } else { 0 });
         let counts = pool.counts();
@@ -84,7 +88,7 @@ fn under_pressure_the_oldest_that_suits_is_taken_and_said_to_be_early() {
     }
     let now = NOW + 3 * SECOND;
     let even = |item| item % 2 == 0;
-    assert_eq!(pool.clone().allocate_where(2, now, |item| !even(item)), early(3, 9 * SECOND));
+    assert_eq!(pool.clone().allocate_where(2, now, |item| !even(item)), Ok(early(3, 9 * SECOND)));
     let refused = pool.clone().allocate_where(2, now, |item| item == 1).unwrap_err();
     let AllocateError::Exhausted { next_free, counts } = refused else { panic!("{refused}") };
     assert_eq!((next_free, counts.cooling, counts.held), (Some(NOW + 10 * SECOND), 3, 1));
@@ -92,16 +96,22 @@ fn under_pressure_the_oldest_that_suits_is_taken_and_said_to_be_early() {
     // The deadlines and the order outlive a restart; so does what is left of them.
     let new = self::pool(4, SECOND).with_pressure(Pressure::ReuseOldest);
     let mut pool = new.restore(&pool.snapshot()).unwrap();
-    assert_eq!(pool.allocate(2, now), early(2, 7 * SECOND));
-    assert_eq!(pool.allocate_random(2, now, &mut StdRng::seed_from_u64(1)), early(0, 8 * SECOND));
-    assert_eq!(pool.allocate_many(2, 1, now).map(|mut all| all.remove(0)), early(3, 9 * SECOND));
+    assert_eq!(pool.allocate(2, now), Ok(early(2, 7 * SECOND)));
+    assert_eq!(
+        pool.allocate_random(2, now, &mut StdRng::seed_from_u64(1)),
+        Ok(early(0, 8 * SECOND))
+    );
+    assert_eq!(
+        pool.allocate_many(2, 1, now).map(|mut all| all.remove(0)),
+        Ok(early(3, 9 * SECOND))
+    );
     assert!(matches!(pool.allocate_many(2, 1, now), Err(AllocateError::TooFew { .. })));
 
     // What is free but does not suit stays free.
     pool.release(2, 2, now).unwrap();
     let mut pool = pool.with_cooldown(Duration::ZERO);
     pool.release(1, 1, now).unwrap();
-    assert_eq!(pool.allocate_where(3, now, even), early(2, SECOND));
+    assert_eq!(pool.allocate_where(3, now, even), Ok(early(2, SECOND)));
     let refused = pool.allocate_where(3, now, even);
     assert!(matches!(refused, Err(AllocateError::AllRefused { counts }) if counts.free == 1));
 }

@@ -1,6 +1,8 @@
 //! The documented encoding of what is held, written a second time: states that would take too long
 //! to reach are restored from it.
 
+use core::time::Duration;
+
 use ippool::{Pool, Space};
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -27,10 +29,10 @@ impl Words {
     fn record(mut self, kind: u128, count: u128) -> Self {
         let mut number = count * 4 + kind;
         while number > 127 {
-            self.0.push((number % 128) as u8 + 128);
+            self.0.push(number.to_le_bytes()[0] | 128);
             number /= 128;
         }
-        self.0.push(number as u8);
+        self.0.push(number.to_le_bytes()[0]);
         self
     }
 
@@ -79,7 +81,7 @@ fn the_two_encodings_agree() {
     let space = ippool::Integers::new(0..=699u32).unwrap();
     let mut pool: Pool<_> = Pool::new(space.clone());
     for item in (128..320).chain([3, 400, 401]) {
-        pool.allocate_exact(item, (), Default::default()).unwrap();
+        pool.allocate_exact(item, (), Duration::ZERO).unwrap();
     }
     let words = Words::default().literal(&[8]).empty(1).full(3).empty(1).literal(&[3 << 16]);
     assert_eq!(pool.snapshot().held, words.text());
