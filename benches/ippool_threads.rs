@@ -11,6 +11,7 @@ use benches::report::Report;
 use core::fmt::Debug;
 use core::hint;
 use core::net::Ipv4Addr;
+use core::num::NonZero;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use criterion::Criterion;
@@ -23,6 +24,7 @@ use std::thread;
 use std::time::Instant;
 
 const THREADS: usize = 2;
+const STRIPES: NonZero<usize> = NonZero::new(THREADS).unwrap();
 /// How many pairs of a release and an allocation each thread makes.
 const PAIRS: usize = 100_000;
 /// How many of all addresses are held, in parts of a thousand.
@@ -50,7 +52,7 @@ fn plain(prefix: &str) -> Plain<Addresses> {
 
 /// The front.
 fn front() -> Shared<Addresses> {
-    Shared::new(plain(WHOLE).pool)
+    Shared::new(plain(WHOLE).pool).with_stripes(STRIPES)
 }
 
 fn bitmap() -> NextFit<3> {

@@ -1,6 +1,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::iter;
+use core::num::NonZero;
 use core::time::Duration;
 
 use super::config::Pool;
@@ -16,33 +17,32 @@ use crate::space::{Layout, Number as _, Space};
 /// whom, what is cooling and what idles stays; which of the other free items were held before is
 /// forgotten. Takes time in proportion to what is held, cooling and idle.
 impl<S: Space, O: Owner> Pool<S, O> {
-    /// Parts of `1 << shift` indexes each, the last one of what is left.
-    pub(crate) fn split(&self, shift: u32) -> Vec<Self> {
-        let len = 1u128.wrapping_shl(shift);
+    /// Parts of so many indexes each, the last one of what is left.
+    pub(crate) fn split(&self, len: NonZero<u128>) -> Vec<Self> {
         let mut parts = Vec::new();
         let mut start = 0u128;
         while start < self.bits.capacity() {
-            let end = start.saturating_add(len).min(self.bits.capacity());
+            let end = start.saturating_add(len.get()).min(self.bits.capacity());
             parts.push(self.like(self.layout.part(start, end)));
             start = end;
         }
-        if let Some((part, at)) = Self::part_of(&mut parts, self.cursor, shift) {
+        if let Some((part, at)) = Self::part_of(&mut parts, self.cursor, len) {
             part.cursor = at;
         }
         for index in self.bits.held() {
             if let (Some((part, at)), Some(owner)) =
-                (Self::part_of(&mut parts, index, shift), self.owners.owner(index))
+                (Self::part_of(&mut parts, index, len), self.owners.owner(index))
             {
                 part.take(at, owner);
             }
         }
         for (until, index) in self.resting.iter() {
-            if let Some((part, at)) = Self::part_of(&mut parts, index, shift) {
+            if let Some((part, at)) = Self::part_of(&mut parts, index, len) {
                 part.cool(at, until);
             }
         }
         for (since, index) in self.idle.iter() {
-            if let Some((part, at)) = Self::part_of(&mut parts, index, shift) {
+            if let Some((part, at)) = Self::part_of(&mut parts, index, len) {
                 part.idle(at, since);
             }
         }
@@ -51,11 +51,13 @@ impl<S: Space, O: Owner> Pool<S, O> {
     }
 
     /// The part that an index is in, and which it is there.
-    fn part_of(parts: &mut [Self], index: S::Index, shift: u32) -> Option<(&mut Self, S::Index)> {
-        let index = index.into();
-        let within = index & 1u128.wrapping_shl(shift).wrapping_sub(1);
-        let number = usize::try_from(index.wrapping_shr(shift)).ok()?;
-        Some((parts.get_mut(number)?, S::Index::narrow(within)))
+    fn part_of(
+        parts: &mut [Self],
+        index: S::Index,
+        len: NonZero<u128>,
+    ) -> Option<(&mut Self, S::Index)> {
+        let number = usize::try_from(index.into() / len).ok()?;
+        Some((parts.get_mut(number)?, S::Index::narrow(index.into() % len)))
     }
 
     /// The whole of the parts that [`split`](Self::split) made of a pool, in their order.

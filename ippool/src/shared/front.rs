@@ -37,15 +37,15 @@ pub struct Shared<S: Space, O: Owner = ()> {
     first: Stripe<S, O>,
     /// The other parts, in the order of their items.
     others: Box<[Stripe<S, O>]>,
-    /// Each part has two to the power of this many indexes; the last one may have fewer.
-    shift: u32,
+    /// How many indexes each part has; the last one may have fewer.
+    len: NonZero<u128>,
     space: Arc<S>,
     #[cfg(feature = "notify")]
     pub(super) released: super::waiting::Releases,
 }
 
-/// A part has a word of the engine at least.
-const MIN_SHIFT: u32 = 6;
+/// Parts end where a word of the engine does.
+const WORD: NonZero<u128> = NonZero::new(64).unwrap();
 
 /// Nobody has more threads than this allocate at a time.
 const MAX_STRIPES: usize = 1024;
@@ -58,15 +58,15 @@ impl<S: Space, O: Owner> Shared<S, O> {
             space: pool.shared_space(),
             first: Stripe::new(pool),
             others: Box::default(),
-            shift: MIN_SHIFT,
+            len: WORD,
             #[cfg(feature = "notify")]
             released: super::waiting::Releases::default(),
         }
     }
 
-    /// Splits the pool into so many parts at least, and fewer than twice as many, with a lock each;
-    /// as many as threads use it at a time is a good number. A thread allocates from a part that no
-    /// other is busy with, and goes on with it until nothing is free there.
+    /// Splits the pool into so many parts of the same size, with a lock each; as many as threads
+    /// use it at a time is a good number. A thread allocates from one part until nothing is free
+    /// there, and leaves it to others if it meets them there often.
     ///
     /// - The policy holds within a part: the lowest item is the lowest of its part, and next fit
     ///   goes round in it. Nothing is refused as long as anything is free in any part.
@@ -99,13 +99,13 @@ impl<S: Space, O: Owner> Shared<S, O> {
         if count == 1 || pool.has_sticky_owners() {
             return Self::new(pool);
         }
-        let len = pool.counts().capacity.checked_div(count as u128).unwrap_or_default();
-        let shift = len.checked_ilog2().unwrap_or_default().max(MIN_SHIFT);
-        let mut parts = pool.split(shift).into_iter();
+        let words = pool.counts().capacity.div_ceil(count as u128).div_ceil(WORD.get());
+        let len = NonZero::new(words).map_or(WORD, |words| words.saturating_mul(WORD));
+        let mut parts = pool.split(len).into_iter();
         let Some(first) = parts.next() else {
             return Self::new(pool);
         };
-        Self { others: parts.map(Stripe::new).collect(), shift, ..Self::new(first) }
+        Self { others: parts.map(Stripe::new).collect(), len, ..Self::new(first) }
     }
 
     /// How many parts, each with a lock of its own, the pool is split into.
@@ -211,7 +211,7 @@ impl<S: Space, O: Owner> Shared<S, O> {
     pub fn with<R>(&self, work: impl FnOnce(&mut Pool<S, O>) -> R) -> R {
         let first = self.first.lock();
         let others = self.others.iter().map(Stripe::lock).collect();
-        let result = Whole::new(first, others, self.shift, &self.space).with(work);
+        let result = Whole::new(first, others, self.len, &self.space).with(work);
         self.notify(usize::MAX);
         result
     }
@@ -227,24 +227,27 @@ impl<S: Space, O: Owner> Shared<S, O> {
         Pool::join(&first, others.iter())
     }
 
-    /// Allocates from the first part that is not locked, from the thread's own on, and otherwise
-    /// waits for that. When it returns none, nothing is known about any of the parts.
+    /// Allocates from the thread's own part, or if nothing is free there, from the next that has
+    /// something, which is then its own. When it returns none, something may be free by now.
     fn allocate_nearby(&self, owner: O, now: Duration) -> Option<Grant<S::Item>> {
         let home = home::get();
-        let mut busy = false;
-        for number in (0..self.stripes()).map(|step| home.wrapping_add(step)) {
-            let Some(mut part) = self.stripe(number).try_lock() else {
-                busy = true;
-                continue;
-            };
-            if let Some(grant) = part.allocate_vacant(owner, now) {
-                if number != home {
-                    home::set(number);
-                }
-                return Some(grant);
-            }
+        let own = self.stripe(home);
+        let mut part = if let Some(part) = own.try_lock() {
+            home::was_free();
+            part
+        } else {
+            home::was_busy();
+            own.lock()
+        };
+        if let Some(grant) = part.allocate_vacant(owner, now) {
+            return Some(grant);
         }
-        if busy { self.stripe(home).lock().allocate_vacant(owner, now) } else { None }
+        drop(part);
+        (1..self.stripes()).map(|step| home.wrapping_add(step)).find_map(|number| {
+            let grant = self.stripe(number).lock().allocate_vacant(owner, now)?;
+            home::move_to(number);
+            Some(grant)
+        })
     }
 
     /// Allocates while nothing can change: something free, or else what has cooled for longest.
@@ -286,9 +289,12 @@ impl<S: Space, O: Owner> Shared<S, O> {
         }
         match self.space.ordinal(item).map(|ordinal| self.space.layout().place(ordinal)) {
             Some(Place::Index(index)) => {
-                // There are fewer parts than a `usize` can count.
-                let number = index.wrapping_shr(self.shift) as usize;
-                self.stripe(number)
+                // Mostly 64 bits are enough, and faster to divide.
+                let number = match (u64::try_from(index), u64::try_from(self.len.get())) {
+                    (Ok(index), Ok(len)) => index.checked_div(len).unwrap_or_default().into(),
+                    _ => index / self.len,
+                };
+                self.stripe(usize::try_from(number).unwrap_or_default())
             }
             Some(Place::Reserved(_) | Place::Outside) | None => &self.first,
         }

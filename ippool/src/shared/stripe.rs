@@ -1,4 +1,5 @@
 use alloc::vec::Vec;
+use core::num::NonZero;
 use core::ops::Deref as _;
 use std::sync::TryLockError;
 
@@ -50,7 +51,7 @@ impl<S: Space, O: Owner> Stripe<S, O> {
 pub(super) struct Whole<'a, S: Space, O: Owner> {
     first: MutexGuard<'a, Pool<S, O>>,
     others: Vec<MutexGuard<'a, Pool<S, O>>>,
-    shift: u32,
+    len: NonZero<u128>,
     space: &'a S,
 }
 
@@ -58,10 +59,10 @@ impl<'a, S: Space, O: Owner> Whole<'a, S, O> {
     pub(super) const fn new(
         first: MutexGuard<'a, Pool<S, O>>,
         others: Vec<MutexGuard<'a, Pool<S, O>>>,
-        shift: u32,
+        len: NonZero<u128>,
         space: &'a S,
     ) -> Self {
-        Self { first, others, shift, space }
+        Self { first, others, len, space }
     }
 
     /// Works with the parts put together; they are taken apart again also if the work panics.
@@ -81,11 +82,11 @@ struct Joined<'a, S: Space, O: Owner> {
 
 impl<S: Space, O: Owner> Drop for Joined<'_, S, O> {
     fn drop(&mut self) {
-        let Whole { first, others, shift, space } = &mut self.parts;
+        let Whole { first, others, len, space } = &mut self.parts;
         if !self.pool.is_over(space) {
             return;
         }
-        let mut parts = self.pool.split(*shift).into_iter();
+        let mut parts = self.pool.split(*len).into_iter();
         if let Some(part) = parts.next() {
             **first = part;
         }

@@ -9,44 +9,70 @@ pub(super) use loom::sync::{Mutex, MutexGuard};
 #[cfg(loom)]
 pub(super) use std::sync::PoisonError;
 
-/// A number of the calling thread, at first one that few others have.
-#[cfg(not(loom))]
+/// Which part the calling thread allocates from, at first one that few others have.
 pub(super) mod home {
     use std::cell::Cell;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    /// Where a thread is, and how often it met others there lately.
+    #[derive(Clone, Copy, Default)]
+    struct Home {
+        number: usize,
+        met: u8,
+    }
 
+    /// A thread that meets others at more than a quarter of its visits moves on before long. At
+    /// once would be too soon: those who come to give back what they have from an earlier part do
+    /// not stay.
+    const MEETING: u8 = 3;
+    const TOO_OFTEN: u8 = 24;
+
+    #[cfg(not(loom))]
     std::thread_local! {
-        static HOME: Cell<usize> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed));
+        static HOME: Cell<Home> = Cell::new(Home { number: first(), met: 0 });
     }
 
-    #[inline]
-    pub(in super::super) fn get() -> usize {
-        // A thread that is ending has none any more.
-        HOME.try_with(Cell::get).unwrap_or_default()
+    #[cfg(not(loom))]
+    fn first() -> usize {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        THREADS.fetch_add(1, Ordering::Relaxed)
     }
 
-    #[inline]
-    pub(in super::super) fn set(home: usize) {
-        let _ = HOME.try_with(|cell| cell.set(home));
-    }
-}
-
-/// All threads start at the same place in the model, where they meet.
-#[cfg(loom)]
-pub(super) mod home {
-    use std::cell::Cell;
-
+    // All threads start at the same place in the model, where they meet.
+    #[cfg(loom)]
     loom::thread_local! {
-        static HOME: Cell<usize> = Cell::new(0);
+        static HOME: Cell<Home> = Cell::new(Home::default());
+    }
+
+    fn with<T: Default>(work: impl FnOnce(&Cell<Home>) -> T) -> T {
+        // A thread that is ending has none any more.
+        HOME.try_with(work).unwrap_or_default()
     }
 
     pub(in super::super) fn get() -> usize {
-        HOME.with(Cell::get)
+        with(Cell::get).number
     }
 
-    pub(in super::super) fn set(home: usize) {
-        HOME.with(|cell| cell.set(home));
+    pub(in super::super) fn move_to(number: usize) {
+        with(|home| home.set(Home { number, met: 0 }));
+    }
+
+    pub(in super::super) fn was_free() {
+        with(|home| {
+            let Home { number, met } = home.get();
+            if met > 0 {
+                home.set(Home { number, met: met.saturating_sub(1) });
+            }
+        });
+    }
+
+    pub(in super::super) fn was_busy() {
+        with(|home| {
+            let Home { number, met } = home.get();
+            home.set(match met.saturating_add(MEETING) {
+                TOO_OFTEN.. => Home { number: number.wrapping_add(1), met: 0 },
+                met => Home { number, met },
+            });
+        });
     }
 }

@@ -156,7 +156,7 @@ fn splitting_keeps_everything() {
             pool.release(item, owner, at(seconds)).unwrap();
         }
         let shared = striped(pool.clone(), 3);
-        assert_eq!(shared.stripes(), 4);
+        assert_eq!(shared.stripes(), 3);
         assert_eq!(shared.counts(), pool.counts());
         assert_eq!(shared.with(|pool| pool.snapshot()), {
             let mut snapshot = pool.snapshot();
@@ -227,7 +227,7 @@ fn work_on_the_whole_pool_may_fail() {
 #[cfg(feature = "notify")]
 mod waiting {
     use super::*;
-    use core::future::Future;
+    use core::future::Future as _;
     use core::pin::pin;
     use core::sync::atomic::{AtomicUsize, Ordering};
     use core::task::{Context, Poll, Waker};
