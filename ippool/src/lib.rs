@@ -43,13 +43,14 @@
 //! # Testing and verification
 //!
 //! The engine is compared with a plain list over every sequence of operations on few items, at
-//! every boundary of its words, and by random sequences, as is every pool with every policy.
+//! every boundary of its words, and by random sequences, as is every pool with every policy. The
+//! front for threads is run through every order of their steps by a model (`tests/loom.rs`).
 //!
 //! # No-std and features
 //!
-//! The crate needs `alloc` only. `std` (default) adds [`Shared`], the front for threads; `serde`
-//! makes snapshots and reports serialisable. There is no clock and no source of randomness inside:
-//! both are arguments.
+//! The crate needs `alloc` only. `std` (default) adds [`Shared`], the front for threads; `notify`
+//! lets them wait for an item; `serde` makes snapshots and reports serialisable. There is no clock
+//! and no source of randomness inside: both are arguments.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -78,6 +79,7 @@ extern crate std;
 
 mod bits;
 mod counts;
+mod owner_names;
 mod owners;
 mod policy;
 mod pool;
@@ -88,6 +90,7 @@ mod snapshot;
 mod space;
 
 pub use counts::Counts;
+pub use owner_names::{OwnerId, OwnerNames, OwnerNamesError};
 pub use owners::Owner;
 pub use policy::{Policy, Pressure};
 pub use pool::{

@@ -78,6 +78,25 @@ impl<S: Space, O: Owner> Pool<S, O> {
         self.bits.free().map(|index| self.item(index))
     }
 
+    /// The free item that has `rank` free ones below it, counted from 0: for a choice of one's own,
+    /// such as by a hash of the owner, followed by [`Pool::allocate_exact`].
+    ///
+    /// The first call of a pool of up to 2^24 items counts what is free, and from then on the pool
+    /// keeps the counts, at 1/128 byte for each item; a larger one looks at all that is held.
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// # use ippool::{PortPool, Ports};
+    /// let mut pool: PortPool = PortPool::new(Ports::default());
+    /// pool.allocate_exact(22003, (), Duration::ZERO)?;
+    /// assert_eq!(pool.nth_free(2), Some(22004));
+    /// assert_eq!(pool.nth_free(9_999), None);
+    /// # Ok::<(), ippool::ExactError<u16, ()>>(())
+    /// ```
+    pub fn nth_free(&mut self, rank: u128) -> Option<S::Item> {
+        self.bits.nth_free(rank).map(|index| self.item(index))
+    }
+
     /// What the pool never hands out, ascending; one reservation may overlap another.
     pub fn reserved(&self) -> impl Iterator<Item = Reservation<S::Item>> + '_ {
         self.space.layout().reservations().iter().map(|block| Reservation {

@@ -2,6 +2,7 @@
 
 mod base64;
 mod data;
+mod moved;
 #[cfg(feature = "serde")]
 mod number;
 mod plane;

@@ -10,6 +10,8 @@ mod hostile;
 mod large;
 mod laws;
 mod model;
+#[cfg(feature = "serde")]
+mod owner_names;
 mod owners;
 mod pair;
 mod restart;
