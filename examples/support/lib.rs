@@ -2,11 +2,13 @@
 //! something.
 
 pub mod crash;
+pub mod evidence;
 pub mod guest;
 pub mod identity;
 pub mod place;
 pub mod report;
 pub mod signals;
+pub mod table;
 pub mod watch;
 
 /// Compiles the examples of the root README.
