@@ -6,6 +6,7 @@ use crate::guest::console::{Console, WithIpv4};
 use ipnet::Ipv4Net;
 use macaddr::MacAddr6;
 use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -243,7 +244,7 @@ impl Table {
     fn write(&self) -> io::Result<()> {
         let mut text = "IP address  HW type  Flags  HW address  Mask  Device\n".to_owned();
         for (ip, mac) in self.rows.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            text.push_str(&format!("{ip}  0x1  0x2  {mac}  *  demo0\n"));
+            let _ = writeln!(text, "{ip}  0x1  0x2  {mac}  *  demo0");
         }
         // Readers see the old table or the new one, never half of one.
         let new = self.path.with_extension("new");

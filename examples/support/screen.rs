@@ -54,7 +54,7 @@ impl Screen {
 
     /// The text in this colour, if there are colours.
     #[must_use]
-    pub fn paint<T: fmt::Display>(self, paint: Paint, text: T) -> Painted<T> {
+    pub const fn paint<T: fmt::Display>(self, paint: Paint, text: T) -> Painted<T> {
         Painted { paint: if self.has_colour { paint } else { Paint::Plain }, text }
     }
 
