@@ -114,10 +114,9 @@ impl Looker {
     fn is_log_older(&self) -> bool {
         // Ticks of the two clocks are a hundredth of a second apart at most.
         let second = Duration::from_secs(1);
-        matches!(
-            (self.tail.modified(), self.process.started()),
-            (Some(written), Some(started)) if written + second < started
-        )
+        let (written, started) = (self.tail.modified(), self.process.started());
+        let (Some(written), Some(started)) = (written, started) else { return false };
+        started.duration_since(written).is_ok_and(|later| later > second)
     }
 
     fn read_console(&self, generation: Generation, at: Duration) -> Console {
@@ -128,7 +127,8 @@ impl Looker {
             let candidate = Candidate::new(ip, Source::Console, at, generation);
             mac.map_or(candidate, |mac| candidate.with_mac(mac))
         });
-        let known = self.console.as_ref().and_then(|console| console.trouble.as_ref());
+        let known = self.console.as_ref().filter(|known| known.generation == generation);
+        let known = known.and_then(|known| known.trouble.as_ref());
         let trouble = boot.trouble().map(|trouble| match known {
             Some((known, seen)) if known == trouble => (trouble.clone(), *seen),
             _ => (trouble.clone(), at),
@@ -138,18 +138,17 @@ impl Looker {
 
     /// Finds the address of a living machine, and asks there.
     async fn find(&mut self, mut evidence: Evidence, generation: Generation) -> Evidence {
-        let end = Instant::now() + self.settings.deadline;
+        let begun = Instant::now();
         let recheck = self.settings.recheck;
         let settled = self.settled.take().filter(|settled| settled.gathered.elapsed() < recheck);
         if let Some(settled) = settled {
             if let Some(mac) = settled.mac {
                 evidence = evidence.with_mac(mac);
             }
-            let ssh = self.ask(settled.address.ip(), generation, end).await;
+            let ssh = self.ask(settled.address.ip(), generation, begun).await;
             self.settled = matches!(ssh, Ssh::Answered(_)).then_some(settled);
             return evidence.with_address(settled.address).with_ssh(ssh);
         }
-        let gathered = Instant::now();
         let record = self.record().await;
         let console = self.console.clone();
         let mac = self.settings.mac.or_else(|| console.as_ref()?.mac).or_else(|| record?.mac);
@@ -171,11 +170,11 @@ impl Looker {
         // A cached address is worth a question: the answer confirms it.
         let address = resolution.chosen().or_else(|| resolution.others().first().copied());
         if let Some(address) = address {
-            let ssh = self.ask(address.ip(), generation, end).await;
+            let ssh = self.ask(address.ip(), generation, begun).await;
             if let Ssh::Answered(answer) = &ssh {
                 resolution = resolver.with_answer(answer).resolve(&candidates);
                 let is_chosen = resolution.chosen().is_some_and(|it| it.ip() == address.ip());
-                self.settled = is_chosen.then_some(Settled { mac, address, gathered });
+                self.settled = is_chosen.then_some(Settled { mac, address, gathered: begun });
             }
             evidence = evidence.with_address(address).with_ssh(ssh);
         }
@@ -236,13 +235,14 @@ impl Looker {
         found.map(|ip| Candidate::new(ip, Source::Dns, at, generation)).collect()
     }
 
-    /// Asks for the banner at the address, or at the forwarded port.
-    async fn ask(&self, ip: Ipv4Addr, generation: Generation, end: Instant) -> Ssh {
+    /// Asks for the banner at the address, or at the forwarded port, in what is left of the time.
+    async fn ask(&self, ip: Ipv4Addr, generation: Generation, begun: Instant) -> Ssh {
         let server = match self.settings.ssh {
             SshPort::Guest(port) => SocketAddr::new(IpAddr::V4(ip), port),
             SshPort::Forwarded(server) => server,
         };
-        match read_banner(server, end.saturating_duration_since(Instant::now())).await {
+        let left = self.settings.deadline.saturating_sub(begun.elapsed());
+        match read_banner(server, left).await {
             Ok(banner) => Ssh::Answered(SshAnswer::new(banner, server, now(), generation)),
             Err(error) if error.is_ours() => Ssh::NotAsked,
             Err(_) => Ssh::Silent,

@@ -190,7 +190,8 @@ impl Watched {
 }
 
 fn began_after(started: Option<SystemTime>, named: Option<SystemTime>) -> bool {
-    matches!((started, named), (Some(started), Some(named)) if started > named + LENIENCE)
+    let (Some(started), Some(named)) = (started, named) else { return false };
+    started.duration_since(named).is_ok_and(|late| late > LENIENCE)
 }
 
 fn has_in_command(proc: &Path, text: &str) -> bool {

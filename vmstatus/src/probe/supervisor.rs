@@ -10,6 +10,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::watch::{Event, Watch, observe};
 use crate::{Evidence, Machine, Thresholds};
 
+/// Pauses are never longer, so that times can be reckoned with.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// One look at one machine.
 ///
 /// A look that takes longer than its budget is dropped at its next `.await`; it must leave `self`
@@ -57,6 +60,7 @@ impl Supervisor {
     /// [`VmProbe`](super::VmProbe) it should be more than the deadline of its questions.
     #[must_use]
     pub fn new(period: Duration, budget: Duration) -> Self {
+        let period = period.min(LONGEST);
         Self {
             period,
             budget,
@@ -122,7 +126,8 @@ impl Supervisor {
                     return;
                 }
             } else {
-                pause = pause.saturating_mul(2).min(self.max_pause.max(self.period));
+                let most = self.max_pause.clamp(self.period, LONGEST);
+                pause = pause.saturating_mul(2).min(most);
             }
             // A late look does not make the next ones come in a burst.
             next = (begun + pause.mul_f64(rng.random_range(0.9..1.1))).max(Instant::now());

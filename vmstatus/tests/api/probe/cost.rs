@@ -21,7 +21,7 @@ fn a_poll_with_nothing_new_is_three_system_calls_besides_the_banners() {
     if let Some(stage) = stage() {
         return look_between_marks(&stage);
     }
-    if !has(&["strace", "-V"], "the system calls of a poll are counted") {
+    if !has(&["strace", "-o", "/dev/null", "true"], "the system calls of a poll are counted") {
         return;
     }
     // The server is in this process, which is not traced.

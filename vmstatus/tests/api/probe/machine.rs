@@ -87,6 +87,29 @@ async fn a_log_that_is_older_than_the_process_is_another_ones() {
 }
 
 #[tokio::test]
+async fn clocks_and_deadlines_may_be_anything() {
+    let scratch = Scratch::new();
+    let (log, pid_file) = (scratch.file("console.log"), scratch.file("fargo.pid"));
+    append(&log, BOTH_ROWS);
+    write_own_pid(&pid_file);
+    let far = [SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 34)];
+    for at in far {
+        for path in [&log, &pid_file] {
+            fs::File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+        }
+        let ssh = server(&[b"SSH-2.0-x\r\n"], SECOND).await;
+        let mut probe = VmProbe::new("fargo", &scratch.0)
+            .with_ssh(SshPort::Forwarded(ssh))
+            .with_recheck(Duration::MAX)
+            .with_deadline(Duration::MAX);
+        let evidence = probe.look().await;
+        // A PID file of 1970 means another process than one of this year.
+        let expected = if at == far[0] { "stopped" } else { "running" };
+        assert_eq!(derive(&evidence).as_str(), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_cached_address_that_does_not_answer_is_not_believed() {
     let scratch = Scratch::new();
     write_own_pid(&scratch.file("fargo.pid"));

@@ -97,6 +97,18 @@ async fn machines_that_were_in_step_fall_out_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_length_of_time_is_too_long() {
+    let looks = Arc::new(AtomicU32::new(0));
+    let hanging = [((), Counting(Arc::clone(&looks), true))];
+    let _watch = Supervisor::new(Duration::MAX, SECOND)
+        .with_max_pause(Duration::MAX)
+        .watch(hanging, &mut StdRng::seed_from_u64(7));
+    // A year each, give or take.
+    tokio::time::sleep(Duration::from_secs(4 * 366 * 86_400)).await;
+    assert!((3..=5).contains(&looks.load(Ordering::Relaxed)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn machines_come_and_go() {
     let mut rng = StdRng::seed_from_u64(7);
     let none: [(u32, Pretend); 0] = [];

@@ -105,14 +105,7 @@ pub(super) fn has(program: &[&str], why: &str) -> bool {
 
 /// A server that sends these pieces to everyone, and then closes or waits.
 pub(super) async fn server(pieces: &'static [&'static [u8]], waits: Duration) -> SocketAddr {
-    serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), pieces, waits)
-}
-
-pub(super) fn serve(
-    listener: TcpListener,
-    pieces: &'static [&'static [u8]],
-    waits: Duration,
-) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
