@@ -228,7 +228,10 @@ impl<'a> Live<'a> {
                 _ = scans.tick() => self.find_new()?,
                 event = self.watch.next() => {
                     let Some(Event { vm, news }) = event else { return Ok(()) };
-                    let change = news?;
+                    // One machine that cannot be made sense of does not end the others.
+                    let Ok(change) = news.inspect_err(|error| eprintln!("{vm}: {error}")) else {
+                        continue;
+                    };
                     print(&if json {
                         board::change_json(&vm, &change).to_string()
                     } else {
