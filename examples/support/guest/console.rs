@@ -10,19 +10,19 @@ use std::time::Instant;
 
 /// A console log that is being written.
 #[derive(Debug)]
-pub(super) struct Console {
+pub(crate) struct Console {
     file: File,
     booted: Instant,
 }
 
 impl Console {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(Self { file, booted: Instant::now() })
     }
 
     /// What the kernel says first.
-    pub(super) fn boot(&mut self, name: &str) -> io::Result<()> {
+    pub(crate) fn boot(&mut self, name: &str) -> io::Result<()> {
         self.booted = Instant::now();
         self.kernel("Linux version 6.1.0-28-cloud-amd64 (debian-kernel@lists.debian.org)")?;
         self.kernel("Command line: console=ttyS0")?;
@@ -30,7 +30,7 @@ impl Console {
     }
 
     /// What cloud-init's first stage prints: the devices, and the routes if there are any.
-    pub(super) fn network_table(
+    pub(crate) fn network_table(
         &mut self,
         guest: &Identity,
         with_ipv4: WithIpv4,
@@ -69,7 +69,7 @@ impl Console {
     }
 
     /// What cloud-init's last stage and getty print.
-    pub(super) fn ready(&mut self, name: &str) -> io::Result<()> {
+    pub(crate) fn ready(&mut self, name: &str) -> io::Result<()> {
         let up = self.booted.elapsed().as_secs_f32();
         self.line(&format!(
             "[   {up:.6}] cloud-init[601]: Cloud-init v. 24.4-1 finished at Sat, 21 Nov 2026 12:00:01 +0000. \
@@ -78,7 +78,7 @@ impl Console {
         self.line(&format!("\r\nDebian GNU/Linux 12 {name} ttyS0\r\n\r\n{name} login: "))
     }
 
-    pub(super) fn kernel(&mut self, text: &str) -> io::Result<()> {
+    pub(crate) fn kernel(&mut self, text: &str) -> io::Result<()> {
         let up = self.booted.elapsed().as_secs_f32();
         self.line(&format!("[   {up:.6}] {text}"))
     }
@@ -91,13 +91,13 @@ impl Console {
 
 /// Whether DHCP was through when the table was printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum WithIpv4 {
+pub(crate) enum WithIpv4 {
     Yes,
     NotYet,
 }
 
 /// The address a device gives itself (RFC 4291, appendix A).
-pub(super) fn link_local(mac: MacAddr6) -> Ipv6Addr {
+pub(crate) fn link_local(mac: MacAddr6) -> Ipv6Addr {
     let mac = mac.into_array();
     let mut address = [0; 16];
     address[..2].copy_from_slice(&[0xfe, 0x80]);

@@ -1,20 +1,17 @@
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_core::Stream;
-use rand::{Rng, RngExt as _};
+use rand::rngs::SmallRng;
+use rand::{Rng, RngExt as _, SeedableRng as _};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::now;
-use crate::{Evidence, Machine, ObserveError, Thresholds, Transition};
+use super::watch::{Event, Watch, observe};
+use crate::{Evidence, Machine, Thresholds};
 
-/// Events that may wait for their reader before the machines wait for it too.
-const QUEUE: usize = 1024;
+/// Pauses are never longer, so that times can be reckoned with.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// One look at one machine.
 ///
@@ -29,7 +26,27 @@ pub trait Look: Send + 'static {
 ///
 /// Each machine is a task with a budget per look. A look that runs out of it is no failure: the
 /// status stays what it was, its age shows, and the pauses double up to a limit. The first looks
-/// are spread over one period at random, so that the load is even.
+/// are spread over one period at random, and each pause is up to a tenth shorter or longer, so that
+/// the load is even and stays so after a stall.
+///
+/// ```
+/// use std::time::Duration;
+/// use rand::SeedableRng as _;
+/// use rand::rngs::StdRng;
+/// use vmstatus::probe::{Supervisor, VmProbe};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let folder = std::env::temp_dir().join("no-machine-is-here");
+/// let vms = ["fargo", "bemidji"].map(|vm| (vm, VmProbe::new(vm, folder.join(vm))));
+/// let second = Duration::from_secs(1);
+/// let mut rng = StdRng::seed_from_u64(7); // in earnest: a random seed
+/// let watch = Supervisor::new(second, 2 * second).watch(vms, &mut rng);
+/// for (vm, machine) in watch.machines() {
+///     println!("{vm}: {}, {}", machine.status(), machine.reason());
+/// }
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Supervisor {
     period: Duration,
@@ -38,29 +55,12 @@ pub struct Supervisor {
     thresholds: Thresholds,
 }
 
-/// Something new about one machine.
-#[derive(Clone, Debug)]
-pub struct Event<K> {
-    /// The machine.
-    pub vm: K,
-    /// The change, or why an observation was not taken.
-    pub news: Result<Transition, ObserveError>,
-}
-
-/// The machines being looked at: a stream of events, and the last known status of each.
-///
-/// Dropping it ends all looks.
-#[derive(Debug)]
-pub struct Watch<K> {
-    events: mpsc::Receiver<Event<K>>,
-    machines: Vec<(K, Arc<Mutex<Machine>>)>,
-    _tasks: JoinSet<()>,
-}
-
 impl Supervisor {
-    /// Looks once per period, and gives each look this budget.
+    /// Looks about once per period, and gives each look this budget. For a
+    /// [`VmProbe`](super::VmProbe) it should be more than the deadline of its questions.
     #[must_use]
     pub fn new(period: Duration, budget: Duration) -> Self {
+        let period = period.min(LONGEST);
         Self {
             period,
             budget,
@@ -83,7 +83,7 @@ impl Supervisor {
         self
     }
 
-    /// Begins to look at the machines.
+    /// Begins to look at the machines. More can be added later.
     ///
     /// # Panics
     ///
@@ -93,92 +93,49 @@ impl Supervisor {
         K: Clone + Send + 'static,
         L: Look,
     {
-        let (sender, events) = mpsc::channel(QUEUE);
-        let mut tasks = JoinSet::new();
-        let begin = Instant::now();
-        let machines = vms
-            .into_iter()
-            .map(|(vm, look)| {
-                let machine = Machine::new(now()).with_thresholds(self.thresholds);
-                let machine = Arc::new(Mutex::new(machine));
-                let first = begin + self.period.mul_f64(rng.random_range(0.0..1.0));
-                tasks.spawn(self.keep_looking(
-                    vm.clone(),
-                    look,
-                    Arc::clone(&machine),
-                    first,
-                    sender.clone(),
-                ));
-                (vm, machine)
-            })
-            .collect();
-        Watch { events, machines, _tasks: tasks }
+        let mut watch = Watch::new(self);
+        for (vm, look) in vms {
+            watch.add(vm, look, rng);
+        }
+        watch
     }
 
-    async fn keep_looking<K, L: Look>(
+    pub(super) const fn thresholds(&self) -> Thresholds {
+        self.thresholds
+    }
+
+    /// Looks at one machine until nobody reads the events any more.
+    pub(super) async fn keep_looking<K: Clone, L: Look>(
         self,
         vm: K,
         mut look: L,
         machine: Arc<Mutex<Machine>>,
-        first: Instant,
         sender: mpsc::Sender<Event<K>>,
-    ) where
-        K: Clone,
-    {
-        let mut next = first;
+        mut rng: SmallRng,
+    ) {
+        let mut next = Instant::now() + self.period.mul_f64(rng.random_range(0.0..1.0));
         let mut pause = self.period;
         loop {
             sleep_until(next).await;
             let begun = Instant::now();
             if let Ok(evidence) = timeout(self.budget, look.look()).await {
                 pause = self.period;
-                let news = observe(&machine, &evidence);
-                if let Some(news) = news.transpose()
+                if let Some(news) = observe(&machine, &evidence)
                     && sender.send(Event { vm: vm.clone(), news }).await.is_err()
                 {
                     return;
                 }
             } else {
-                pause = pause.saturating_mul(2).min(self.max_pause.max(self.period));
+                let most = self.max_pause.clamp(self.period, LONGEST);
+                pause = pause.saturating_mul(2).min(most);
             }
             // A late look does not make the next ones come in a burst.
-            next = (begun + pause).max(Instant::now());
+            next = (begun + pause.mul_f64(rng.random_range(0.9..1.1))).max(Instant::now());
         }
     }
 }
 
-fn observe(
-    machine: &Mutex<Machine>,
-    evidence: &Evidence,
-) -> Result<Option<Transition>, ObserveError> {
-    let mut machine = machine.lock().unwrap_or_else(PoisonError::into_inner);
-    // The system's clock may be set back; the machine's time stands still then.
-    let now = now().max(machine.last_observed());
-    machine.observe(evidence, now)
-}
-
-impl<K> Watch<K> {
-    /// The next event; `None` if there are no machines.
-    pub async fn next(&mut self) -> Option<Event<K>> {
-        self.events.recv().await
-    }
-
-    /// Every machine as it was last seen, without waiting for any. How old that is, is for
-    /// [`Machine::last_observed`] to say.
-    pub fn machines(&self) -> impl Iterator<Item = (&K, Machine)> {
-        self.machines.iter().map(|(vm, machine)| {
-            (vm, machine.lock().unwrap_or_else(PoisonError::into_inner).clone())
-        })
-    }
-}
-
-/// Keys are never pinned.
-impl<K> Unpin for Watch<K> {}
-
-impl<K> Stream for Watch<K> {
-    type Item = Event<K>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.events.poll_recv(context)
-    }
+/// A generator of a task's own, from the caller's.
+pub(super) fn fork(rng: &mut impl Rng) -> SmallRng {
+    SmallRng::from_rng(rng)
 }

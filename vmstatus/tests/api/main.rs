@@ -8,6 +8,6 @@ mod laws;
 mod model;
 #[cfg(feature = "serde")]
 mod plain_data;
-#[cfg(feature = "probe")]
+#[cfg(all(feature = "probe", target_os = "linux"))]
 mod probe;
 mod timeline;
