@@ -93,19 +93,20 @@ impl Network {
     /// tunnels and what containers make are never chosen, and bridges only with the default route.
     #[must_use]
     pub fn primary(&self) -> Option<Primary<'_>> {
-        let by_route = self.default_ipv4.iter().find(|name| Class::of(name) != Class::Internal);
-        let interface = match by_route {
-            Some(name) => self.interfaces.iter().find(|interface| interface.name == **name),
-            None => self
-                .interfaces
+        let by_route =
+            self.default_ipv4.iter().filter(|name| Class::of(name) != Class::Internal).find_map(
+                |name| self.interfaces.iter().find(|interface| interface.is_called(name)),
+            );
+        let interface = by_route.or_else(|| {
+            self.interfaces
                 .iter()
                 .filter(|interface| match Class::of(&interface.name) {
                     Class::Ordinary => true,
-                    Class::Bridge => self.default_ipv6.contains(&interface.name),
+                    Class::Bridge => self.has_default_ipv6(interface),
                     Class::Internal => false,
                 })
-                .min_by_key(|interface| Reverse(self.merits(interface))),
-        }?;
+                .min_by_key(|interface| Reverse(self.merits(interface)))
+        })?;
         Some(Primary {
             name: &interface.name,
             // A route over the interface shows that it is up, whatever its row says.
@@ -140,12 +141,16 @@ impl Network {
         self.default_ipv6.push(name.into());
     }
 
+    fn has_default_ipv6(&self, interface: &Interface) -> bool {
+        self.default_ipv6.iter().any(|name| interface.is_called(name))
+    }
+
     /// What speaks for an interface, weightiest first.
     fn merits(&self, interface: &Interface) -> [bool; 8] {
         let ipv6 = |test: fn(&Ipv6) -> bool| interface.ipv6.iter().any(test);
         [
             interface.host_address().is_some() && interface.is_usable(),
-            self.default_ipv6.contains(&interface.name),
+            self.has_default_ipv6(interface),
             interface.is_usable(),
             !interface.ipv4.is_empty(),
             ipv6(|address| !address.is_link_local()),
@@ -220,6 +225,12 @@ impl Interface {
         if !self.ipv6.contains(&address) {
             self.ipv6.push(address);
         }
+    }
+
+    /// Whether a route over this name is one over the interface: a container's card has its peer in
+    /// the device table (`eth0@if7`), and not in the route table.
+    fn is_called(&self, name: &str) -> bool {
+        self.name.split('@').next() == Some(name) || self.name == name
     }
 
     fn host_address(&self) -> Option<Ipv4Addr> {

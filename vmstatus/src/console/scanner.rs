@@ -113,7 +113,7 @@ impl Scanner {
     /// a row with all of its bars, and a login prompt.
     #[must_use]
     pub fn boot(&self) -> Cow<'_, Boot> {
-        if !self.needles.may_miss(&self.pending) && self.needles.find(&self.pending).is_none() {
+        if self.needles.find(&self.pending).is_none() {
             return Cow::Borrowed(self.reader.boot());
         }
         let mut line = Vec::new();
@@ -130,11 +130,9 @@ impl Scanner {
 
     /// Reads the lines of a block that may say something. All of its lines have ended.
     fn scan(&mut self, block: &[u8]) {
-        let may_miss = self.needles.may_miss(block);
         let mut rest = block;
         while !rest.is_empty() {
-            // Where control bytes may hide a needle, every line is looked at.
-            let found = if may_miss { Some(0) } else { self.needles.find(rest) };
+            let found = if self.is_attentive() { Some(0) } else { self.needles.find(rest) };
             let Some(found) = found else { return };
             let (before, after) = rest.split_at(found);
             let from =
@@ -146,17 +144,18 @@ impl Scanner {
         }
     }
 
-    /// Reads one line. What it says depends on the line alone, not on how it came here.
+    /// Reads one line. What it says depends on the lines alone, not on how they came here.
     fn read(&mut self, line: &[u8]) {
         let line = line.get(..MAX_LINE).unwrap_or(line);
-        let may_miss = self.needles.may_miss(line);
-        if !may_miss && self.needles.find(line).is_none() {
-            return;
-        }
-        clean(line, &mut self.buffer);
-        if !may_miss || self.needles.find(&self.buffer).is_some() {
+        if self.is_attentive() || self.needles.find(line).is_some() {
+            clean(line, &mut self.buffer);
             self.reader.read(text(&self.buffer));
         }
+    }
+
+    /// Whether the next line counts whatever it says.
+    const fn is_attentive(&self) -> bool {
+        self.needles.follows_context() && self.reader.is_attentive()
     }
 }
 
@@ -166,8 +165,7 @@ impl Default for Scanner {
     }
 }
 
-/// Cuts off the next block of whole lines: small enough to stay in the cache for both searches
-/// over it. `None` if no line has ended.
+/// Cuts off the next block of whole lines. `None` if no line has ended.
 fn split_block(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let within = bytes.get(..BLOCK).unwrap_or(bytes);
     let end =

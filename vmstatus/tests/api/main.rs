@@ -1,4 +1,4 @@
-//! The public interface: `golden` tables of input and answer, `edge` cases, `laws` over mutated
+//! The public interface: `golden` tables of input and answer, their `variants`, `edge` cases, `laws` over mutated
 //! input, a `model` of the status over all evidence, the `timeline` of a first boot, and the `probe`.
 
 mod edge;
@@ -11,3 +11,4 @@ mod plain_data;
 #[cfg(feature = "probe")]
 mod probe;
 mod timeline;
+mod variants;
