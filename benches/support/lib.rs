@@ -8,6 +8,7 @@ pub mod bars;
 pub mod crowd;
 #[cfg(feature = "stores")]
 pub mod etcd;
+pub mod heap;
 pub mod measure;
 pub mod processes;
 pub mod raw;

@@ -18,12 +18,12 @@ use memchr::memmem::Finder;
 /// all that is looked for, and it is found also where something stands between the two.
 #[rustfmt::skip]
 const WORDS: [(&str, &str); 23] = [
-    ("", "-i"), ("ut of memor", "y: Kill"), ("Se", "aBIOS ("), ("The ", "FreeBSD Project."),
-    ("ard LOCK", "UP"), ("", "=== "), ("re", "boot: "), ("emergen", "cy mode"),
-    ("", "-\0"), ("pa", "nic: "), ("SSH HOST KEY KE", "YS"), ("", "BdsDxe: "),
-    ("B", "UG: "), ("", "You are in "), ("pa", "nic - not syncing"), ("B", "UG at "),
-    ("", "-\x1b"), ("logi", "n:"), ("", "[#"), ("INF", "O: task "),
-    ("Lin", "ux version "), ("INF", "O: rcu"), ("oom", "-kill"),
+    ("", "-i"), ("ard LOCK", "UP"), ("logi", "n:"), ("Se", "aBIOS ("),
+    ("", "BdsDxe: "), ("r", "eboot: "), ("", "=== "), ("emergen", "cy mode"),
+    ("", "-\0"), ("B", "UG: "), ("ut of memor", "y: Kill"), ("SSH HOST KEY KE", "YS"),
+    ("", "Kernel panic"), ("The Fre", "eBSD Project."), ("", "You are in "), ("B", "UG at "),
+    ("", "-\x1b"), ("Lin", "ux version "), ("pani", "c: "), ("", "[#"),
+    ("INF", "O: task "), ("INF", "O: rcu"), ("oom", "-kill"),
 ];
 
 /// In every row of a table, cloud-init's and CirrOS's alike.
