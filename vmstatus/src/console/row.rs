@@ -127,12 +127,6 @@ impl<'a> Cells<'a> {
         Some([self.at(a)?, self.at(b)?, self.at(c)?, self.at(d)?])
     }
 
-    /// Whether the line of this row may have been cut at the edge of a screen: so many of the
-    /// columns are missing.
-    pub(super) const fn lacks(&self, columns: Columns) -> bool {
-        self.count < columns.count
-    }
-
     /// Whether every cell has one word, so that nothing came between two parts of the row.
     pub(super) fn is_whole(&self, columns: Columns) -> bool {
         let is_word = |cell: &&str| !cell.is_empty() && !cell.contains([' ', '[']);
@@ -201,6 +195,11 @@ impl Columns {
     /// Those of a device table that has so many; the MAC is in the last.
     const fn devices(count: usize) -> Self {
         Self { places: [0, 1, 2, count.saturating_sub(1)], count }
+    }
+
+    /// Whether a row with so many bars lacks some of them.
+    pub(super) const fn are_more_than(&self, bars: usize) -> bool {
+        bars <= self.count
     }
 
     /// Whether a device or an address stands in this column.

@@ -9,9 +9,6 @@ use super::reader::Reader;
 /// Longest piece of a line that is read; what follows is skipped.
 const MAX_LINE: usize = 4096;
 
-/// Bytes that are searched at a time.
-const BLOCK: usize = 64 * 1024;
-
 /// Reads a console log as it grows and keeps what the current boot has told.
 ///
 /// Bytes may be pushed in pieces of any size: the answer is the same. Escape sequences, NULs, any
@@ -83,11 +80,10 @@ impl Scanner {
             self.pending = line;
             self.pending.clear();
         }
-        while let Some((block, after)) = split_block(rest) {
-            self.scan(block);
-            rest = after;
-        }
-        self.keep(rest);
+        let ended = memchr::memrchr2(b'\n', b'\r', rest).map_or(0, |end| end.saturating_add(1));
+        let (lines, begun) = rest.split_at(ended);
+        self.scan(lines);
+        self.keep(begun);
     }
 
     /// Forgets the unfinished line and starts to count bytes anew: the log was truncated or
@@ -128,9 +124,9 @@ impl Scanner {
         self.pending.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
-    /// Reads the lines of a block that may say something. All of its lines have ended.
-    fn scan(&mut self, block: &[u8]) {
-        let mut rest = block;
+    /// Reads those of these lines that may say something. All of them have ended.
+    fn scan(&mut self, lines: &[u8]) {
+        let mut rest = lines;
         while !rest.is_empty() {
             let found = if self.is_attentive() { Some(0) } else { self.needles.find(rest) };
             let Some(found) = found else { return };
@@ -163,14 +159,6 @@ impl Default for Scanner {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Cuts off the next block of whole lines. `None` if no line has ended.
-fn split_block(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let within = bytes.get(..BLOCK).unwrap_or(bytes);
-    let end =
-        memchr::memrchr2(b'\n', b'\r', within).or_else(|| memchr::memchr2(b'\n', b'\r', bytes))?;
-    Some(bytes.split_at(end.saturating_add(1)))
 }
 
 /// A clean line is ASCII.

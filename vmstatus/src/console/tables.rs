@@ -81,12 +81,12 @@ impl Tables {
 
     /// Whether this text after `ci-info:` is the first row of a new table.
     pub(super) fn begins_table(&self, text: &str) -> bool {
+        let may_begin = self.section == Section::Devices && self.fresh;
+        if !may_begin && text.trim_start().starts_with('|') {
+            return false;
+        }
         match Row::parse(text) {
-            Some(Row::Cells(cells)) => {
-                self.section == Section::Devices
-                    && self.fresh
-                    && cells.device(self.columns).is_some()
-            }
+            Some(Row::Cells(cells)) => may_begin && cells.device(self.columns).is_some(),
             Some(Row::Plain(Plain::Device { name, .. })) => self.begins_plain(name),
             _ => false,
         }
@@ -118,13 +118,10 @@ impl Tables {
     /// next line may be its rest: on a screen of 80 columns most rows take two lines.
     pub(super) fn is_cut(&self, text: &str) -> bool {
         let open = matches!(self.section, Section::Devices | Section::Routes | Section::RoutesIpv6);
-        open && match (Row::parse(text), self.columns) {
-            (Some(Row::Cells(cells)), Some(columns)) => cells.lacks(columns),
-            (Some(Row::Cells(_)), None) => true,
-            // Not even the first cell is closed.
-            (None, _) => text.trim_start().starts_with('|'),
-            _ => false,
-        }
+        // A whole row has one bar more than cells; without columns the head itself was cut.
+        let bars = text.matches('|').count();
+        open && text.trim_start().starts_with('|')
+            && self.columns.is_none_or(|columns| columns.are_more_than(bars))
     }
 
     /// Puts the parts of a row together, if they are that. The name of a device and its address are
