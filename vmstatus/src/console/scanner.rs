@@ -40,6 +40,9 @@ pub struct Scanner {
     pending: Vec<u8>,
     /// The clean copy of the line being read.
     buffer: Vec<u8>,
+    /// Bytes that were searched, copied or read so far.
+    #[cfg(test)]
+    work: usize,
 }
 
 impl Scanner {
@@ -52,6 +55,8 @@ impl Scanner {
             offset: 0,
             pending: Vec::new(),
             buffer: Vec::new(),
+            #[cfg(test)]
+            work: 0,
         }
     }
 
@@ -129,6 +134,8 @@ impl Scanner {
         let mut rest = lines;
         while !rest.is_empty() {
             let found = if self.is_attentive() { Some(0) } else { self.needles.find(rest) };
+            #[cfg(test)]
+            self.count(found.unwrap_or(rest.len()));
             let Some(found) = found else { return };
             let (before, after) = rest.split_at(found);
             let from =
@@ -143,10 +150,19 @@ impl Scanner {
     /// Reads one line. What it says depends on the lines alone, not on how they came here.
     fn read(&mut self, line: &[u8]) {
         let line = line.get(..MAX_LINE).unwrap_or(line);
+        #[cfg(test)]
+        self.count(line.len());
         if self.is_attentive() || self.needles.find(line).is_some() {
             clean(line, &mut self.buffer);
+            #[cfg(test)]
+            self.count(self.buffer.len());
             self.reader.read(text(&self.buffer));
         }
+    }
+
+    #[cfg(test)]
+    const fn count(&mut self, bytes: usize) {
+        self.work = self.work.saturating_add(bytes);
     }
 
     /// Whether the next line counts whatever it says.
@@ -164,4 +180,49 @@ impl Default for Scanner {
 /// A clean line is ASCII.
 fn text(line: &[u8]) -> &str {
     core::str::from_utf8(line).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scanner;
+
+    /// Bytes that a log costs, pushed in pieces of this size.
+    fn work(log: &[u8], piece: usize) -> usize {
+        let mut scanner = Scanner::new();
+        for piece in log.chunks(piece) {
+            scanner.push(piece);
+        }
+        scanner.work
+    }
+
+    #[test]
+    fn the_work_grows_with_the_log_and_no_faster() {
+        let head = "ci-info: ++++Net device info++++\nci-info: | Device | Up | Address | Mask | Hw-Address |\n";
+        for hostile in [
+            "-i",
+            "-i\n",
+            "\n",
+            "\r\n",
+            "n:n:n:n:t: c: UP",
+            "ci-info:ci-info:ci-info: | a\n",
+            "ci-info: | eth0 | True |\n",
+            "if-info: eth0,up,10.0.0.1,8,\n=== network info ===\n",
+            "-----BEGIN SSH HOST KEY KEYS-----\n\n",
+            "\0\0\x1b[-\x1b[\0-\0",
+            "\x1b]",
+            "panic: \nKernel panic - not syncing\nlogin:",
+            "ordinary words\n",
+        ] {
+            for piece in [1, 7, 4096, usize::MAX] {
+                let of = |length: usize| {
+                    let text = hostile.repeat(length / hostile.len());
+                    work(format!("{head}{text}").as_bytes(), piece)
+                };
+                let (small, large) = (of(20_000), of(80_000));
+                // Each byte is searched for where a line begins and in its line, and copied.
+                assert!(large <= 3 * 80_500, "{hostile:?}: {large}");
+                assert!(large <= 5 * small, "{hostile:?}: {small}, {large}");
+            }
+        }
+    }
 }

@@ -166,7 +166,9 @@ impl Tables {
             // The last field may go on.
             rest.pop();
         }
-        let interface = self.network_of(Origin::Cirros).interface_mut(name);
+        let Some(interface) = self.network_of(Origin::Cirros).interface_mut(name) else {
+            return false;
+        };
         interface.set_up(state == "up");
         if let Ok(address) = ipv4.parse() {
             interface.add_ipv4(address);
@@ -250,7 +252,9 @@ impl Tables {
 
     fn add(&mut self, device: Device<'_>) {
         self.rows = true;
-        let interface = self.network_of(Origin::Table).interface_mut(device.name);
+        let Some(interface) = self.network_of(Origin::Table).interface_mut(device.name) else {
+            return;
+        };
         interface.set_up(device.up);
         interface.set_mac(device.mac);
         if device.colon {
@@ -296,7 +300,9 @@ impl Tables {
                 } else if self.origin != Origin::Plain {
                     return;
                 }
-                let interface = self.network_of(Origin::Plain).interface_mut(name);
+                let Some(interface) = self.network_of(Origin::Plain).interface_mut(name) else {
+                    return;
+                };
                 interface.set_up(*up);
                 interface.set_mac(*mac);
                 if let Some(address) = ipv4 {

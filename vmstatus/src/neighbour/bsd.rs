@@ -8,8 +8,10 @@ use crate::mac::parse_mac;
 /// Linux has its own words for `at` and `on` in other languages, so only their places count.
 pub(super) fn parse_line(line: &str) -> Option<Neighbour> {
     let (address, rest) = line.match_indices('(').find_map(|(start, _)| {
-        let (address, rest) = line.get(start.saturating_add(1)..)?.split_once(") ")?;
-        Some((parse_ip(address)?, rest))
+        let inner = line.get(start.saturating_add(1)..)?;
+        // No address is longer, so that a line of brackets is not searched again and again.
+        let end = inner.bytes().take(64).position(|byte| byte == b')')?;
+        Some((parse_ip(inner.get(..end)?)?, inner.get(end..)?.strip_prefix(") ")?))
     })?;
     let mut words = rest.split_ascii_whitespace();
     let (_at, place) = (words.next()?, words.next()?);

@@ -409,3 +409,17 @@ fn control_bytes_within_a_row_do_not_hide_it() {
     let wide: String = log.chars().flat_map(|c| [c, '\0']).collect();
     assert_eq!(primary(wide), is("eth0", Some("192.0.2.7"), 7));
 }
+
+#[test]
+fn a_guest_that_claims_a_million_cards_is_not_listened_to() {
+    let rows: String =
+        (0..5000).map(|number| row(&format!("eth{number}"), "192.0.2.7", 7)).collect();
+    let many =
+        (0..200).map(|octet| row("eth0", &format!("192.0.2.{octet}"), 7)).collect::<String>();
+    let scanner = scan(format!("{HEAD}{rows}{many}{}", default_route("eth1").repeat(100)));
+    let boot = scanner.boot();
+    let network = boot.network().unwrap();
+    assert_eq!(network.interfaces().len(), 1024);
+    assert_eq!(network.interfaces()[0].ipv4().len(), 64);
+    assert_eq!(network.default_routes().count(), 1);
+}
