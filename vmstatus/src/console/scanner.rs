@@ -184,6 +184,8 @@ fn text(line: &[u8]) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+
     use super::Scanner;
 
     /// Bytes that a log costs, pushed in pieces of this size.
