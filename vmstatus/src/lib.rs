@@ -44,12 +44,14 @@
 //! [`derive`](derive()) is compared with an oracle over all 2,250 combinations of evidence, and the machine
 //! is driven with each of them from every state and generation: no path leads to running without
 //! its proofs. The timeline of a first boot is replayed second by second. Parsers meet mutated and torn
-//! input in pieces of every size: same answer, no panic, nothing that is not in the text.
+//! input in pieces of every size, and fuzz targets (`fuzz`, not part of the package) go on where those
+//! stop: same answer, no panic, nothing that is not in the text. That a scan costs no more per byte
+//! of a hostile log than of any other is counted, not timed.
 //!
 //! # No-std and features
 //!
 //! The crate needs `alloc` only. `std` (default) lets the scan find out which vector instructions
-//! there are; without it every line is read, slowly, to the same effect. `serde` makes reports
+//! there are; without it the scan goes byte by byte, to the same effect. `serde` makes reports
 //! serialisable, `probe` brings tokio and the parts that look. There is no clock inside the pure
 //! part: the time is an argument, a [`Duration`](core::time::Duration) since the Unix epoch.
 

@@ -127,10 +127,12 @@ impl Candidate {
         Some(candidate.with_mac(mac).with_confidence(confidence))
     }
 
-    /// The candidate that a lease stands for, if it is one for IPv4.
+    /// The candidate that a lease stands for, if it is one for IPv4 that was not released.
     #[must_use]
     pub const fn from_lease(lease: &Lease, seen: Duration, generation: Generation) -> Option<Self> {
-        let core::net::IpAddr::V4(ip) = lease.ip() else { return None };
+        let (core::net::IpAddr::V4(ip), false) = (lease.ip(), lease.is_released()) else {
+            return None;
+        };
         let mut candidate = Self::new(ip, Source::Lease, seen, generation);
         candidate.mac = lease.mac();
         if let Expiry::At(at) = lease.expiry() {

@@ -92,7 +92,7 @@ impl Boot {
         &self.host_keys
     }
 
-    /// The host name in the login prompt, once one was shown.
+    /// The host name in the login prompt, once one was shown; empty if the prompt names none.
     #[must_use]
     pub fn login_prompt(&self) -> Option<&str> {
         self.login.as_deref()

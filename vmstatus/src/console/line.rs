@@ -1,3 +1,5 @@
+use super::trouble::message;
+
 /// A line that shows how far a boot has come. The order is the order within a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -96,7 +98,8 @@ impl<'a> Said<'a> {
 
 /// `Cloud-init v. 24.1 running 'init' at …`, `Cloud-init v. 24.1 finished at …`, and their
 /// counterparts of version 0.6: `cloud-init start-local running: …`, `cloud-init boot finished at …`.
-/// The `start` of 0.6 comes after its table, so it is no mark.
+/// The `start` of 0.6 comes after its table, so it is no mark. Where its own line is lost, systemd's
+/// target tells that all has finished.
 fn parse_cloud_init<'a>(line: &str) -> Option<Said<'a>> {
     if let Some(rest) = after(line, "Cloud-init v. ") {
         let (_, rest) = rest.split_once(' ')?;
@@ -109,6 +112,9 @@ fn parse_cloud_init<'a>(line: &str) -> Option<Said<'a>> {
         } else {
             Said::CloudInitStage
         });
+    }
+    if after(line, "Reached target ").is_some_and(|rest| rest.contains("loud-init target")) {
+        return Some(Said::Mark(Mark::Finished));
     }
     let rest = after(line, "cloud-init ")?;
     if rest.starts_with("boot finished at ") {
@@ -131,11 +137,15 @@ fn is_end(line: &str) -> bool {
     })
 }
 
-/// A login prompt is a host name, ` login:` and nothing before them. `Last login:` is not one.
+/// A login prompt is a host name, ` login:` and nothing before them but a time stamp. FreeBSD's has
+/// no host name. `Last login:` is not one.
 fn parse_login(line: &str) -> Option<&str> {
-    let (host, typed) = line.trim_start().split_once(" login:")?;
-    let is_host = !host.is_empty()
-        && host != "Last"
+    let prompt = core::str::from_utf8(message(line.as_bytes())).ok()?;
+    let (host, typed) = match prompt.strip_prefix("login:") {
+        Some(typed) => ("", typed),
+        None => prompt.split_once(" login:").filter(|(host, _)| !host.is_empty())?,
+    };
+    let is_host = host != "Last"
         && host
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));

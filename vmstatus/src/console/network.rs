@@ -11,6 +11,13 @@ use super::device::{self, Class};
 use crate::Escaped;
 use crate::address::is_host_address;
 
+/// Most interfaces kept: a guest with more of them is not one to look for its address like this,
+/// and one that only claims so shall not take memory or time without end.
+const MOST_INTERFACES: usize = 1024;
+
+/// Most addresses kept of one interface, and most routes.
+const MOST_ADDRESSES: usize = 64;
+
 /// The guest's network as its console shows it: interfaces and default routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -93,19 +100,20 @@ impl Network {
     /// tunnels and what containers make are never chosen, and bridges only with the default route.
     #[must_use]
     pub fn primary(&self) -> Option<Primary<'_>> {
-        let by_route = self.default_ipv4.iter().find(|name| Class::of(name) != Class::Internal);
-        let interface = match by_route {
-            Some(name) => self.interfaces.iter().find(|interface| interface.name == **name),
-            None => self
-                .interfaces
+        let by_route =
+            self.default_ipv4.iter().filter(|name| Class::of(name) != Class::Internal).find_map(
+                |name| self.interfaces.iter().find(|interface| interface.is_called(name)),
+            );
+        let interface = by_route.or_else(|| {
+            self.interfaces
                 .iter()
                 .filter(|interface| match Class::of(&interface.name) {
                     Class::Ordinary => true,
-                    Class::Bridge => self.default_ipv6.contains(&interface.name),
+                    Class::Bridge => self.has_default_ipv6(interface),
                     Class::Internal => false,
                 })
-                .min_by_key(|interface| Reverse(self.merits(interface))),
-        }?;
+                .min_by_key(|interface| Reverse(self.merits(interface)))
+        })?;
         Some(Primary {
             name: &interface.name,
             // A route over the interface shows that it is up, whatever its row says.
@@ -114,14 +122,14 @@ impl Network {
         })
     }
 
-    pub(super) fn interface_mut(&mut self, name: &str) -> &mut Interface {
-        let index = self.interfaces.iter().position(|interface| interface.name == name);
-        let index = index.unwrap_or_else(|| {
+    /// The interface of this name, made if need be; `None` if there are too many.
+    pub(super) fn interface_mut(&mut self, name: &str) -> Option<&mut Interface> {
+        let known = self.interfaces.iter().position(|interface| interface.name == name);
+        let index = known.unwrap_or(self.interfaces.len());
+        if known.is_none() && index < MOST_INTERFACES {
             self.interfaces.push(Interface::new(name));
-            self.interfaces.len().saturating_sub(1)
-        });
-        #[expect(clippy::indexing_slicing, reason = "the index was found or made just above")]
-        &mut self.interfaces[index]
+        }
+        self.interfaces.get_mut(index)
     }
 
     pub(super) fn knows(&self, name: &str) -> bool {
@@ -133,11 +141,15 @@ impl Network {
     }
 
     pub(super) fn add_default_ipv4(&mut self, name: &str) {
-        self.default_ipv4.push(name.into());
+        add(&mut self.default_ipv4, name.into());
     }
 
     pub(super) fn add_default_ipv6(&mut self, name: &str) {
-        self.default_ipv6.push(name.into());
+        add(&mut self.default_ipv6, name.into());
+    }
+
+    fn has_default_ipv6(&self, interface: &Interface) -> bool {
+        self.default_ipv6.iter().any(|name| interface.is_called(name))
     }
 
     /// What speaks for an interface, weightiest first.
@@ -145,7 +157,7 @@ impl Network {
         let ipv6 = |test: fn(&Ipv6) -> bool| interface.ipv6.iter().any(test);
         [
             interface.host_address().is_some() && interface.is_usable(),
-            self.default_ipv6.contains(&interface.name),
+            self.has_default_ipv6(interface),
             interface.is_usable(),
             !interface.ipv4.is_empty(),
             ipv6(|address| !address.is_link_local()),
@@ -211,15 +223,17 @@ impl Interface {
     }
 
     pub(super) fn add_ipv4(&mut self, address: Ipv4Addr) {
-        if !self.ipv4.contains(&address) {
-            self.ipv4.push(address);
-        }
+        add(&mut self.ipv4, address);
     }
 
     pub(super) fn add_ipv6(&mut self, address: Ipv6) {
-        if !self.ipv6.contains(&address) {
-            self.ipv6.push(address);
-        }
+        add(&mut self.ipv6, address);
+    }
+
+    /// Whether a route over this name is one over the interface: a container's card has its peer in
+    /// the device table (`eth0@if7`), and not in the route table.
+    fn is_called(&self, name: &str) -> bool {
+        self.name.split('@').next() == Some(name) || self.name == name
     }
 
     fn host_address(&self) -> Option<Ipv4Addr> {
@@ -246,6 +260,13 @@ impl Ipv6 {
 
     const fn is_link_local(&self) -> bool {
         self.addr.segments()[0] & 0xffc0 == 0xfe80
+    }
+}
+
+/// Adds what is not there yet, within the limit.
+fn add<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if list.len() < MOST_ADDRESSES && !list.contains(&item) {
+        list.push(item);
     }
 }
 

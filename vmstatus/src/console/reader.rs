@@ -1,19 +1,29 @@
+use alloc::string::String;
+
 use super::boot::{Boot, CloudInit};
 use super::host_key::HostKey;
 use super::line::{Mark, Said};
 use super::tables::Tables;
 use super::trouble::Trouble;
 
+/// Lines of which each counts after the one that opens a list of CirrOS or of host keys: more than
+/// any such list has, with the kernel's lines in between.
+const ATTENTION: u8 = 200;
+
 /// Reads clean lines and keeps what the current boot has told.
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
     boot: Boot,
     boots: u32,
+    /// How many of the next lines count whatever they say.
+    attention: u8,
+    /// The text after `ci-info:` of a row that the next line may complete.
+    cut: String,
 }
 
 impl Reader {
     pub(super) const fn new() -> Self {
-        Self { boot: Boot::new(Tables::at_start()), boots: 0 }
+        Self { boot: Boot::new(Tables::at_start()), boots: 0, attention: 0, cut: String::new() }
     }
 
     pub(super) const fn boot(&self) -> &Boot {
@@ -28,15 +38,39 @@ impl Reader {
         self.boots
     }
 
+    /// Whether the next line counts, be it one that by itself says nothing.
+    pub(super) const fn is_attentive(&self) -> bool {
+        self.attention > 0 || !self.cut.is_empty()
+    }
+
     /// Takes a line that has ended.
     pub(super) fn read(&mut self, line: &str) {
+        if line.is_empty() {
+            return;
+        }
+        if self.attention == 1 {
+            self.boot.in_host_keys = false;
+            self.boot.tables.close_cirros();
+        }
+        self.attention = self.attention.saturating_sub(1);
+        let cut = core::mem::take(&mut self.cut);
         if line.contains("ci-info:") {
             // A lost line end leaves two rows on one line.
             for row in line.split("ci-info:").skip(1) {
                 self.read_row(row);
             }
+            let last = line.rsplit("ci-info:").next().unwrap_or_default();
+            if self.boot.tables.is_cut(last) {
+                self.cut.push_str(last);
+            }
+        } else if !cut.is_empty()
+            && let Some(row) = self.boot.tables.join(&cut, line)
+        {
+            self.read_row(&row);
         } else if let Some((_, interface)) = line.split_once("if-info:") {
-            self.boot.tables.feed_cirros_interface(interface, true);
+            if self.boot.tables.feed_cirros_interface(interface, true) {
+                self.attention = ATTENTION;
+            }
         } else if let Some((_, route)) = line.split_once("ip-route") {
             self.boot.tables.feed_cirros_route(route);
         } else if let Some(said) = Said::parse(line) {
@@ -94,12 +128,23 @@ impl Reader {
             Said::CirrosNetwork => {
                 self.mark(Mark::Table);
                 self.boot.tables.open_cirros();
+                self.attention = ATTENTION;
             }
-            Said::CirrosSection => self.boot.tables.close_cirros(),
-            Said::HostKeysBegin => self.boot.in_host_keys = true,
-            Said::HostKeysEnd => self.boot.in_host_keys = false,
+            Said::CirrosSection => {
+                self.boot.tables.close_cirros();
+                self.attention = 0;
+            }
+            Said::HostKeysBegin => {
+                self.boot.in_host_keys = true;
+                self.attention = ATTENTION;
+            }
+            Said::HostKeysEnd => {
+                self.boot.in_host_keys = false;
+                self.attention = 0;
+            }
             Said::Login(host) => {
                 self.boot.tables.close_cirros();
+                self.attention = 0;
                 self.boot.login = Some((*host).into());
             }
         }

@@ -14,8 +14,8 @@ const MOST_COLUMNS: usize = 10;
 pub(super) enum Row<'a> {
     Title(Title),
     Border,
-    /// The names of the columns, and how many there are.
-    Header(Title, usize),
+    /// The names of the columns.
+    Header(Title, Columns),
     Cells(Cells<'a>),
     /// A line of cloud-init 0.6, which had no table yet.
     Plain(Plain<'a>),
@@ -33,6 +33,14 @@ pub(super) enum Title {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cells<'a> {
     cells: [&'a str; MOST_COLUMNS],
+    count: usize,
+}
+
+/// Where the columns of a table are, as its head says: of a device table device, state, address
+/// and MAC, of a route table destination, mask, interface and flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Columns {
+    places: [usize; 4],
     count: usize,
 }
 
@@ -69,14 +77,7 @@ impl<'a> Row<'a> {
             b'+' => Some(parse_rule(text)),
             b'|' => {
                 let cells = Cells::split(text)?;
-                Some(match (cells.at(0)?, cells.at(1)) {
-                    ("Device", Some(_)) => Self::Header(Title::Devices, cells.count),
-                    ("Route", Some("Destination")) if cells.has("Genmask") => {
-                        Self::Header(Title::Routes, cells.count)
-                    }
-                    ("Route", Some(_)) => Self::Header(Title::RoutesIpv6, cells.count),
-                    _ => Self::Cells(cells),
-                })
+                Some(cells.header().unwrap_or(Self::Cells(cells)))
             }
             _ => Plain::parse(text).map(Self::Plain),
         }
@@ -100,53 +101,116 @@ impl<'a> Cells<'a> {
         self.cells.get(..self.count)?.get(index).copied()
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.cells.contains(&name)
+    /// The names of columns, if that is what the cells are.
+    fn header(&self) -> Option<Row<'a>> {
+        let columns = |names| Columns::named(self, names);
+        let (title, names) = match self.at(0)? {
+            "Route" if self.place("Genmask").is_some() => {
+                (Title::Routes, ["Destination", "Genmask", "Interface", "Flags"])
+            }
+            "Route" => (Title::RoutesIpv6, ["Destination", "Gateway", "Interface", "Flags"]),
+            _ => (Title::Devices, ["Device", "Up", "Address", "Hw-Address"]),
+        };
+        columns(names).map(|columns| Row::Header(title, columns))
     }
 
-    /// The row of a device table: 5 columns until cloud-init 0.7.6, 6 (with a scope) since.
-    pub(super) fn device(&self, columns: Option<usize>) -> Option<Device<'a>> {
-        let columns = columns.unwrap_or(self.count);
-        if self.count < columns {
+    fn place(&self, name: &str) -> Option<usize> {
+        self.cells.get(..self.count)?.iter().position(|cell| *cell == name)
+    }
+
+    /// The cells in these columns, if the row has as many as the head.
+    fn pick(&self, columns: Columns) -> Option<[&'a str; 4]> {
+        if self.count < columns.count {
             return None;
         }
-        let mac = match columns {
-            5 => self.at(4)?,
-            6 => self.at(5)?,
-            _ => return None,
+        let [a, b, c, d] = columns.places;
+        Some([self.at(a)?, self.at(b)?, self.at(c)?, self.at(d)?])
+    }
+
+    /// Whether every cell has one word, so that nothing came between two parts of the row.
+    pub(super) fn is_whole(&self, columns: Columns) -> bool {
+        let is_word = |cell: &&str| !cell.is_empty() && !cell.contains([' ', '[']);
+        self.count == columns.count
+            && self.cells.get(..self.count).is_some_and(|cells| cells.iter().all(is_word))
+    }
+
+    /// The row of a device table. Without a head: 5 columns until cloud-init 0.7.6, 6 (with a
+    /// scope) since.
+    pub(super) fn device(&self, columns: Option<Columns>) -> Option<Device<'a>> {
+        let columns = match columns {
+            Some(columns) => columns,
+            None if matches!(self.count, 5 | 6) => Columns::devices(self.count),
+            None => return None,
         };
-        let raw = self.at(0)?;
+        let [raw, up, address, mac] = self.pick(columns)?;
         let name = raw.strip_suffix(':').unwrap_or(raw);
+        let known = parse_mac(mac.as_bytes()).filter(|mac| !mac.is_nil());
         Some(Device {
             name: is_device_name(name).then_some(name)?,
             colon: name.len() != raw.len(),
-            up: match self.at(1)? {
+            up: match up {
                 "True" => true,
                 "False" => false,
                 _ => return None,
             },
-            address: Address::parse(self.at(2)?)?,
-            mac: parse_mac(mac.as_bytes()).filter(|mac| !mac.is_nil()),
+            // An address that somebody has made unreadable leaves the MAC.
+            address: match Address::parse(address) {
+                Some(address) => address,
+                None if known.is_some() => Address::None,
+                None => return None,
+            },
+            mac: known,
         })
     }
 
     /// The interface of an IPv4 default route. FreeBSD's rows have flags where Linux has the mask.
-    pub(super) fn default_route(&self) -> Option<&'a str> {
+    pub(super) fn default_route(&self, columns: Option<Columns>) -> Option<&'a str> {
         let is_number = self.at(0)?.bytes().all(|byte| byte.is_ascii_digit());
-        let everything = matches!(self.at(1)?, "0.0.0.0" | "default" | "0.0.0.0/0");
-        let masked =
-            Ipv4Addr::from_str(self.at(3)?).is_ok_and(|mask| mask != Ipv4Addr::UNSPECIFIED);
-        let interface = self.at(4)?;
-        let rejected = self.at(5)?.contains('!');
+        let columns = columns.unwrap_or(Columns::ROUTES);
+        let [destination, mask, interface, flags] = self.pick(columns)?;
+        let everything = matches!(destination, "0.0.0.0" | "default" | "0.0.0.0/0");
+        let masked = Ipv4Addr::from_str(mask).is_ok_and(|mask| mask != Ipv4Addr::UNSPECIFIED);
+        let rejected = flags.contains('!');
         (is_number && everything && !masked && !rejected && is_device_name(interface))
             .then_some(interface)
     }
 
     /// The interface of an IPv6 default route.
-    pub(super) fn default_route_ipv6(&self) -> Option<&'a str> {
-        let everything = matches!(self.at(1)?, "::/0" | "default");
-        let interface = self.at(3)?;
-        (self.count == 5 && everything && is_device_name(interface)).then_some(interface)
+    pub(super) fn default_route_ipv6(&self, columns: Option<Columns>) -> Option<&'a str> {
+        let columns = columns.unwrap_or(Columns::ROUTES_IPV6);
+        let [destination, _, interface, _] = self.pick(columns)?;
+        let everything = matches!(destination, "::/0" | "default");
+        (self.count == columns.count && everything && is_device_name(interface))
+            .then_some(interface)
+    }
+}
+
+impl Columns {
+    /// Those of an IPv4 route table.
+    const ROUTES: Self = Self { places: [1, 3, 4, 5], count: 6 };
+
+    /// Those of an IPv6 route table.
+    const ROUTES_IPV6: Self = Self { places: [1, 2, 3, 4], count: 5 };
+
+    /// Those of a device table that has so many; the MAC is in the last.
+    const fn devices(count: usize) -> Self {
+        Self { places: [0, 1, 2, count.saturating_sub(1)], count }
+    }
+
+    /// Whether a row with so many bars lacks some of them.
+    pub(super) const fn are_more_than(&self, bars: usize) -> bool {
+        bars <= self.count
+    }
+
+    /// Whether a device or an address stands in this column.
+    pub(super) const fn names(&self, place: usize) -> bool {
+        let [first, _, third, _] = self.places;
+        place == first || place == third
+    }
+
+    fn named(cells: &Cells<'_>, names: [&str; 4]) -> Option<Self> {
+        let [a, b, c, d] = names.map(|name| cells.place(name));
+        Some(Self { places: [a?, b?, c?, d?], count: cells.count })
     }
 }
 
@@ -196,26 +260,30 @@ impl Address {
         if cell.is_empty() || cell == "." {
             return Some(Self::None);
         }
-        match Ipv4Addr::from_str(cell) {
-            Ok(address) => Some(Self::V4(address)),
+        let (ipv4, length) = cell.split_once('/').unwrap_or((cell, "32"));
+        match Ipv4Addr::from_str(ipv4) {
+            Ok(address) => {
+                length.parse::<u8>().is_ok_and(|length| length <= 32).then_some(Self::V4(address))
+            }
             Err(_) => cell.parse().ok().map(Self::V6),
         }
     }
 }
 
-/// A line of `+` and `-`, which may hold a title.
+/// A line of `+` and `-`, which may hold a title. What another program adds at the end does not
+/// matter.
 fn parse_rule<'a>(text: &str) -> Row<'a> {
-    let title = text.trim_matches(['+', '-']);
+    let title = text.trim_start_matches(['+', '-']);
     if title.starts_with("Net device info") {
         Row::Title(Title::Devices)
     } else if title.starts_with("Route IPv6 info") {
         Row::Title(Title::RoutesIpv6)
     } else if title.starts_with("Route info") || title.starts_with("Route IPv4 info") {
         Row::Title(Title::Routes)
-    } else if title.is_empty() {
-        Row::Border
-    } else {
+    } else if title.starts_with(|first: char| first.is_ascii_alphanumeric()) {
         Row::Title(Title::Other)
+    } else {
+        Row::Border
     }
 }
 

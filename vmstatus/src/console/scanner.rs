@@ -9,9 +9,6 @@ use super::reader::Reader;
 /// Longest piece of a line that is read; what follows is skipped.
 const MAX_LINE: usize = 4096;
 
-/// Bytes that are searched at a time.
-const BLOCK: usize = 64 * 1024;
-
 /// Reads a console log as it grows and keeps what the current boot has told.
 ///
 /// Bytes may be pushed in pieces of any size: the answer is the same. Escape sequences, NULs, any
@@ -43,6 +40,9 @@ pub struct Scanner {
     pending: Vec<u8>,
     /// The clean copy of the line being read.
     buffer: Vec<u8>,
+    /// Bytes that were searched, copied or read so far.
+    #[cfg(test)]
+    work: usize,
 }
 
 impl Scanner {
@@ -55,6 +55,8 @@ impl Scanner {
             offset: 0,
             pending: Vec::new(),
             buffer: Vec::new(),
+            #[cfg(test)]
+            work: 0,
         }
     }
 
@@ -83,11 +85,10 @@ impl Scanner {
             self.pending = line;
             self.pending.clear();
         }
-        while let Some((block, after)) = split_block(rest) {
-            self.scan(block);
-            rest = after;
-        }
-        self.keep(rest);
+        let ended = memchr::memrchr2(b'\n', b'\r', rest).map_or(0, |end| end.saturating_add(1));
+        let (lines, begun) = rest.split_at(ended);
+        self.scan(lines);
+        self.keep(begun);
     }
 
     /// Forgets the unfinished line and starts to count bytes anew: the log was truncated or
@@ -113,7 +114,7 @@ impl Scanner {
     /// a row with all of its bars, and a login prompt.
     #[must_use]
     pub fn boot(&self) -> Cow<'_, Boot> {
-        if !self.needles.may_miss(&self.pending) && self.needles.find(&self.pending).is_none() {
+        if self.needles.find(&self.pending).is_none() {
             return Cow::Borrowed(self.reader.boot());
         }
         let mut line = Vec::new();
@@ -128,13 +129,13 @@ impl Scanner {
         self.pending.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
-    /// Reads the lines of a block that may say something. All of its lines have ended.
-    fn scan(&mut self, block: &[u8]) {
-        let may_miss = self.needles.may_miss(block);
-        let mut rest = block;
+    /// Reads those of these lines that may say something. All of them have ended.
+    fn scan(&mut self, lines: &[u8]) {
+        let mut rest = lines;
         while !rest.is_empty() {
-            // Where control bytes may hide a needle, every line is looked at.
-            let found = if may_miss { Some(0) } else { self.needles.find(rest) };
+            let found = if self.is_attentive() { Some(0) } else { self.needles.find(rest) };
+            #[cfg(test)]
+            self.count(found.unwrap_or(rest.len()));
             let Some(found) = found else { return };
             let (before, after) = rest.split_at(found);
             let from =
@@ -146,17 +147,27 @@ impl Scanner {
         }
     }
 
-    /// Reads one line. What it says depends on the line alone, not on how it came here.
+    /// Reads one line. What it says depends on the lines alone, not on how they came here.
     fn read(&mut self, line: &[u8]) {
         let line = line.get(..MAX_LINE).unwrap_or(line);
-        let may_miss = self.needles.may_miss(line);
-        if !may_miss && self.needles.find(line).is_none() {
-            return;
-        }
-        clean(line, &mut self.buffer);
-        if !may_miss || self.needles.find(&self.buffer).is_some() {
+        #[cfg(test)]
+        self.count(line.len());
+        if self.is_attentive() || self.needles.find(line).is_some() {
+            clean(line, &mut self.buffer);
+            #[cfg(test)]
+            self.count(self.buffer.len());
             self.reader.read(text(&self.buffer));
         }
+    }
+
+    #[cfg(test)]
+    const fn count(&mut self, bytes: usize) {
+        self.work = self.work.saturating_add(bytes);
+    }
+
+    /// Whether the next line counts whatever it says.
+    const fn is_attentive(&self) -> bool {
+        self.needles.follows_context() && self.reader.is_attentive()
     }
 }
 
@@ -166,16 +177,54 @@ impl Default for Scanner {
     }
 }
 
-/// Cuts off the next block of whole lines: small enough to stay in the cache for both searches
-/// over it. `None` if no line has ended.
-fn split_block(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let within = bytes.get(..BLOCK).unwrap_or(bytes);
-    let end =
-        memchr::memrchr2(b'\n', b'\r', within).or_else(|| memchr::memchr2(b'\n', b'\r', bytes))?;
-    Some(bytes.split_at(end.saturating_add(1)))
-}
-
 /// A clean line is ASCII.
 fn text(line: &[u8]) -> &str {
     core::str::from_utf8(line).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::Scanner;
+
+    /// Bytes that a log costs, pushed in pieces of this size.
+    fn work(log: &[u8], piece: usize) -> usize {
+        let mut scanner = Scanner::new();
+        for piece in log.chunks(piece) {
+            scanner.push(piece);
+        }
+        scanner.work
+    }
+
+    #[test]
+    fn the_work_grows_with_the_log_and_no_faster() {
+        let head = "ci-info: ++++Net device info++++\nci-info: | Device | Up | Address | Mask | Hw-Address |\n";
+        for hostile in [
+            "-i",
+            "-i\n",
+            "\n",
+            "\r\n",
+            "n:n:n:n:t: c: UP",
+            "ci-info:ci-info:ci-info: | a\n",
+            "ci-info: | eth0 | True |\n",
+            "if-info: eth0,up,10.0.0.1,8,\n=== network info ===\n",
+            "-----BEGIN SSH HOST KEY KEYS-----\n\n",
+            "\0\0\x1b[-\x1b[\0-\0",
+            "\x1b]",
+            "panic: \nKernel panic - not syncing\nlogin:",
+            "ordinary words\n",
+        ] {
+            for piece in [1, 7, 4096, usize::MAX] {
+                let of = |length: usize| {
+                    let text = hostile.repeat(length / hostile.len());
+                    work(format!("{head}{text}").as_bytes(), piece)
+                };
+                let (small, large) = (of(20_000), of(80_000));
+                // Each byte is searched for where a line begins and in its line, and copied.
+                assert!(large <= 3 * 80_500, "{hostile:?}: {large}");
+                assert!(large <= 5 * small, "{hostile:?}: {small}, {large}");
+            }
+        }
+    }
 }

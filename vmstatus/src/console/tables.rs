@@ -1,7 +1,8 @@
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::network::Network;
-use super::row::{Address, Cells, Device, Plain, Row, Title, is_device_name};
+use super::row::{Address, Cells, Columns, Device, Plain, Row, Title, is_device_name};
 
 /// Reads cloud-init's tables row by row, and CirrOS's lines.
 ///
@@ -11,8 +12,8 @@ use super::row::{Address, Cells, Device, Plain, Row, Title, is_device_name};
 pub(super) struct Tables {
     network: Option<Network>,
     section: Section,
-    /// Columns of the open device table, once its head was seen.
-    columns: Option<usize>,
+    /// Columns of the open table, once its head was seen.
+    columns: Option<Columns>,
     /// Whether the next row of a device table is the first of a new one.
     fresh: bool,
     /// Whether the open section has a row.
@@ -80,12 +81,12 @@ impl Tables {
 
     /// Whether this text after `ci-info:` is the first row of a new table.
     pub(super) fn begins_table(&self, text: &str) -> bool {
+        let may_begin = self.section == Section::Devices && self.fresh;
+        if !may_begin && text.trim_start().starts_with('|') {
+            return false;
+        }
         match Row::parse(text) {
-            Some(Row::Cells(cells)) => {
-                self.section == Section::Devices
-                    && self.fresh
-                    && cells.device(self.columns).is_some()
-            }
+            Some(Row::Cells(cells)) => may_begin && cells.device(self.columns).is_some(),
             Some(Row::Plain(Plain::Device { name, .. })) => self.begins_plain(name),
             _ => false,
         }
@@ -104,9 +105,7 @@ impl Tables {
                 if self.section != open || self.rows {
                     self.open(title);
                 }
-                if title == Title::Devices {
-                    self.columns = Some(columns);
-                }
+                self.columns = Some(columns);
             }
             Some(Row::Border) if self.rows => self.section = Section::Closed,
             Some(Row::Cells(cells)) => self.feed_cells(&cells),
@@ -115,25 +114,61 @@ impl Tables {
         }
     }
 
-    /// Takes the text after CirrOS's `if-info:`.
-    pub(super) fn feed_cirros_interface(&mut self, text: &str, complete: bool) {
+    /// Whether this text after `ci-info:` is the first part of a row of the open table, and the
+    /// next line may be its rest: on a screen of 80 columns most rows take two lines.
+    pub(super) fn is_cut(&self, text: &str) -> bool {
+        let open = matches!(self.section, Section::Devices | Section::Routes | Section::RoutesIpv6);
+        // A whole row has one bar more than cells; without columns the head itself was cut.
+        let bars = text.matches('|').count();
+        open && text.trim_start().starts_with('|')
+            && self.columns.is_none_or(|columns| columns.are_more_than(bars))
+    }
+
+    /// Puts the parts of a row together, if they are that. The name of a device and its address are
+    /// not put together: an answer stands in the log as it is.
+    pub(super) fn join(&self, first: &str, rest: &str) -> Option<String> {
+        let begun = first.rsplit('|').next().is_some_and(|cell| !cell.trim().is_empty());
+        let goes_on = rest.split('|').next().is_some_and(|cell| !cell.trim().is_empty());
+        let place = first.matches('|').count().saturating_sub(1);
+        let names = self.columns.is_some_and(|columns| columns.names(place));
+        if self.section == Section::Devices && names && begun && goes_on {
+            return None;
+        }
+        let mut whole = String::with_capacity(first.len().saturating_add(rest.len()));
+        whole.push_str(first);
+        whole.push_str(rest.trim_end());
+        let is_row = whole.ends_with('|')
+            && match (Row::parse(&whole), self.columns) {
+                (Some(Row::Header(..)), None) => true,
+                (Some(Row::Cells(cells)), Some(columns)) => cells.is_whole(columns),
+                _ => false,
+            };
+        is_row.then_some(whole)
+    }
+
+    /// Takes the text after CirrOS's `if-info:`, and says whether it is a row.
+    pub(super) fn feed_cirros_interface(&mut self, text: &str, complete: bool) -> bool {
         if !matches!(self.section, Section::Headless | Section::Cirros) {
-            return;
+            return false;
         }
         let mut fields = text.trim().split(',');
-        let (Some(name), Some(state), Some(ipv4)) = (fields.next(), fields.next(), fields.next())
+        // Without the length of the prefix, the address may go on.
+        let (Some(name), Some(state), Some(ipv4), Some(_)) =
+            (fields.next(), fields.next(), fields.next(), fields.next())
         else {
-            return;
+            return false;
         };
         if !is_device_name(name) || !matches!(state, "up" | "down") {
-            return;
+            return false;
         }
         let mut rest: Vec<&str> = fields.collect();
         if !complete {
             // The last field may go on.
             rest.pop();
         }
-        let interface = self.network_of(Origin::Cirros).interface_mut(name);
+        let Some(interface) = self.network_of(Origin::Cirros).interface_mut(name) else {
+            return false;
+        };
         interface.set_up(state == "up");
         if let Ok(address) = ipv4.parse() {
             interface.add_ipv4(address);
@@ -141,6 +176,7 @@ impl Tables {
         for address in rest.iter().filter_map(|field| field.trim().parse().ok()) {
             interface.add_ipv6(address);
         }
+        true
     }
 
     /// Takes the text after CirrOS's `ip-route`: a colon, with a space before it in newer versions, and
@@ -173,10 +209,10 @@ impl Tables {
 
     const fn open(&mut self, title: Title) {
         self.rows = false;
+        self.columns = None;
         self.section = match title {
             Title::Devices => {
                 self.fresh = true;
-                self.columns = None;
                 Section::Devices
             }
             Title::Routes => Section::Routes,
@@ -216,7 +252,9 @@ impl Tables {
 
     fn add(&mut self, device: Device<'_>) {
         self.rows = true;
-        let interface = self.network_of(Origin::Table).interface_mut(device.name);
+        let Some(interface) = self.network_of(Origin::Table).interface_mut(device.name) else {
+            return;
+        };
         interface.set_up(device.up);
         interface.set_mac(device.mac);
         if device.colon {
@@ -230,13 +268,17 @@ impl Tables {
     }
 
     fn add_route(&mut self, cells: &Cells<'_>) {
-        if let (Some(interface), Some(network)) = (cells.default_route(), &mut self.network) {
+        if let (Some(interface), Some(network)) =
+            (cells.default_route(self.columns), &mut self.network)
+        {
             network.add_default_ipv4(interface);
         }
     }
 
     fn add_route_ipv6(&mut self, cells: &Cells<'_>) {
-        if let (Some(interface), Some(network)) = (cells.default_route_ipv6(), &mut self.network) {
+        if let (Some(interface), Some(network)) =
+            (cells.default_route_ipv6(self.columns), &mut self.network)
+        {
             network.add_default_ipv6(interface);
         }
     }
@@ -258,7 +300,9 @@ impl Tables {
                 } else if self.origin != Origin::Plain {
                     return;
                 }
-                let interface = self.network_of(Origin::Plain).interface_mut(name);
+                let Some(interface) = self.network_of(Origin::Plain).interface_mut(name) else {
+                    return;
+                };
                 interface.set_up(*up);
                 interface.set_mac(*mac);
                 if let Some(address) = ipv4 {

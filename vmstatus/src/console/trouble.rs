@@ -72,20 +72,24 @@ impl Trouble {
     pub fn from_line(line: &[u8]) -> Option<Self> {
         let has = |needle: &[u8]| memchr::memmem::find(line, needle).is_some();
         let message = message(line);
-        let kind = if has(b"Kernel panic - not syncing") || message.starts_with(b"panic: ") {
+        let kind = if has(b"Kernel panic - not syncing")
+            || message.starts_with(b"Kernel panic: ")
+            || message.starts_with(b"panic: ")
+        {
             TroubleKind::Panic
-        } else if has(b"BUG: unable to handle")
+        } else if is_oops(message)
+            || has(b"BUG: unable to handle")
             || has(b"BUG: kernel NULL pointer")
-            || has(b"Internal error: Oops")
-            || (message.starts_with(b"Oops: ") || message.starts_with(b"kernel BUG at "))
-            || message.starts_with(b"general protection fault")
         {
             TroubleKind::Oops
-        } else if has(b"ut of memory: Kill") || has(b"invoked oom-killer") {
+        } else if has(b"ut of memory: Kill")
+            || has(b"invoked oom-killer")
+            || message.starts_with(b"oom-kill:")
+        {
             TroubleKind::OutOfMemory
         } else if has(b"BUG: soft lockup")
-            || has(b"hard LOCKUP")
-            || (has(b"rcu") && has(b"detected stall"))
+            || has(b"ard LOCKUP")
+            || (has(b"INFO: rcu") && has(b" stall"))
         {
             TroubleKind::Lockup
         } else if has(b"INFO: task ") && has(b" blocked for more than ") {
@@ -126,8 +130,21 @@ impl fmt::Display for Trouble {
     }
 }
 
+/// Whether the kernel has counted the line as an oops, as in `Oops: 0002 [#1] SMP` or `invalid
+/// opcode: 0000 [#1]`, or has said `kernel BUG at` before one.
+fn is_oops(message: &[u8]) -> bool {
+    let counted = memchr::memmem::find(message, b"[#").is_some_and(|at| {
+        let (before, after) = message.split_at(at);
+        let code = before.trim_ascii_end().rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+        after.get(2).is_some_and(u8::is_ascii_digit)
+            && (memchr::memmem::find(before, b"Oops").is_some()
+                || (code.len() == 4 && code.iter().all(u8::is_ascii_hexdigit)))
+    });
+    counted || message.starts_with(b"kernel BUG at ")
+}
+
 /// The kernel's message, without its level and time stamp.
-fn message(line: &[u8]) -> &[u8] {
+pub(super) fn message(line: &[u8]) -> &[u8] {
     let mut message = line.trim_ascii_start();
     if let Some(rest) = message.strip_prefix(b"<") {
         message = rest.splitn(2, |byte| *byte == b'>').nth(1).unwrap_or(message);

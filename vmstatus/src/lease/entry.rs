@@ -20,6 +20,8 @@ pub struct Lease {
     hostname: Option<String>,
     client_id: Option<String>,
     expiry: Expiry,
+    #[cfg_attr(feature = "serde", serde(default))]
+    released: bool,
 }
 
 /// When a lease ends.
@@ -56,7 +58,14 @@ impl Lease {
     /// A lease of this address, of which nothing else is known.
     #[must_use]
     pub const fn new(ip: IpAddr) -> Self {
-        Self { ip, mac: None, hostname: None, client_id: None, expiry: Expiry::Unknown }
+        Self {
+            ip,
+            mac: None,
+            hostname: None,
+            client_id: None,
+            expiry: Expiry::Unknown,
+            released: false,
+        }
     }
 
     /// The MAC it was given to.
@@ -115,6 +124,17 @@ impl Lease {
     #[must_use]
     pub const fn expiry(&self) -> Expiry {
         self.expiry
+    }
+
+    /// Whether the server says that nobody has the address any more, whenever the lease ends: it
+    /// was released, has expired or was abandoned.
+    #[must_use]
+    pub const fn is_released(&self) -> bool {
+        self.released
+    }
+
+    pub(super) const fn set_released(&mut self, released: bool) {
+        self.released = released;
     }
 
     pub(super) const fn set_mac(&mut self, mac: Option<MacAddr6>) {

@@ -7,43 +7,114 @@ use crate::mac::parse_mac;
 
 /// Whether a statement `lease ADDRESS {` stands in the file.
 pub(super) fn is_isc(text: &str) -> bool {
-    text.lines().any(|line| opens_lease(line.trim()).is_some())
+    Statements(text)
+        .any(|statement| matches!(statement, Statement::Block(head) if opens_lease(head).is_some()))
 }
 
-/// Statements `lease ADDRESS { … }` of ISC dhcpd's `dhcpd.leases`. The server appends to the file,
-/// so of several statements of one address the last holds.
+/// Statements `lease ADDRESS { … }` of ISC dhcpd's `dhcpd.leases`, however the lines are broken. The
+/// server appends to the file, so of several statements of one address the last holds.
 pub(super) fn parse(text: &str) -> Vec<Lease> {
     let mut leases: Vec<Lease> = Vec::new();
     let mut open: Option<Lease> = None;
-    for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
-        if let Some(address) = opens_lease(line) {
-            open = parse_ip(address).map(Lease::new);
-            continue;
-        }
-        let Some(lease) = &mut open else { continue };
-        if line.starts_with('}') {
-            if let Some(lease) = open.take() {
-                leases.push(lease);
+    let mut depth = 0usize;
+    for statement in Statements(text) {
+        match statement {
+            Statement::Block(head) => {
+                depth = depth.saturating_add(1);
+                if let Some(address) = opens_lease(head) {
+                    // A lease within another is one whose end was torn off.
+                    open = parse_ip(address).map(Lease::new);
+                    depth = 1;
+                }
             }
-            continue;
-        }
-        let statement = line.split_once(';').map_or(line, |(statement, _)| statement);
-        if let Some(mac) = statement.strip_prefix("hardware ethernet ") {
-            lease.set_mac(parse_mac(mac.trim().as_bytes()));
-        } else if let Some(time) = statement.strip_prefix("ends ") {
-            lease.set_expiry(parse_time(time));
-        } else if let Some(name) = line.strip_prefix("client-hostname ") {
-            lease.set_hostname(unquote(name));
-        } else if let Some(uid) = line.strip_prefix("uid ") {
-            lease.set_client_id(unquote(uid));
+            Statement::End => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    leases.extend(open.take());
+                }
+            }
+            Statement::Plain(statement) => {
+                if let (Some(lease), 1) = (&mut open, depth) {
+                    read(lease, statement);
+                }
+            }
         }
     }
     leases
 }
 
-fn opens_lease(line: &str) -> Option<&str> {
-    let (address, rest) = line.strip_prefix("lease ")?.split_once(|c: char| c.is_whitespace())?;
-    rest.trim_start().starts_with('{').then_some(address)
+fn read(lease: &mut Lease, statement: &str) {
+    let (keyword, value) =
+        statement.split_once(|c: char| c.is_whitespace()).unwrap_or((statement, ""));
+    let value = value.trim();
+    match keyword {
+        "hardware" => {
+            if let Some(mac) = value.strip_prefix("ethernet") {
+                lease.set_mac(parse_mac(mac.trim().as_bytes()));
+            }
+        }
+        "ends" => lease.set_expiry(parse_time(value)),
+        "client-hostname" => lease.set_hostname(unquote(value)),
+        "uid" => lease.set_client_id(unquote(value)),
+        "binding" => {
+            if let Some(state) = value.strip_prefix("state") {
+                lease.set_released(state.trim() != "active");
+            }
+        }
+        _ => {}
+    }
+}
+
+enum Statement<'a> {
+    /// What stands before a `;`.
+    Plain(&'a str),
+    /// What stands before a `{`.
+    Block(&'a str),
+    /// A `}`.
+    End,
+}
+
+/// The statements of a file, one after the other. Quotes hold signs together, and `#` begins a
+/// comment.
+struct Statements<'a>(&'a str);
+
+impl<'a> Iterator for Statements<'a> {
+    type Item = Statement<'a>;
+
+    fn next(&mut self) -> Option<Statement<'a>> {
+        let mut text = self.0.trim_start();
+        while let Some(comment) = text.strip_prefix('#') {
+            text = comment.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
+        }
+        let (mut quoted, mut escaped) = (false, false);
+        let end = text.bytes().position(|byte| {
+            let plain = !core::mem::take(&mut escaped);
+            match byte {
+                b'\\' if quoted => escaped = plain,
+                b'"' if plain => quoted = !quoted,
+                // No string goes on over the end of a line: this one was torn.
+                b'\n' => quoted = false,
+                b';' | b'{' | b'}' => return !quoted,
+                _ => {}
+            }
+            false
+        })?;
+        let (before, sign) = (text.get(..end)?.trim(), text.as_bytes().get(end)?);
+        // A `}` ends a statement that has lost its own end.
+        self.0 = text.get(end.saturating_add(1)..)?;
+        Some(match sign {
+            b';' => Statement::Plain(before),
+            b'{' => Statement::Block(before),
+            _ => Statement::End,
+        })
+    }
+}
+
+fn opens_lease(head: &str) -> Option<&str> {
+    // The rest of a statement that was torn may stand before it.
+    let head = head.lines().rev().find(|line| !line.trim().is_empty())?;
+    let address = head.trim().strip_prefix("lease")?;
+    (address.starts_with(char::is_whitespace)).then_some(address.trim())
 }
 
 /// `"name";` or `name;`, escapes left as they are: a semicolon may stand between the quotes.

@@ -40,7 +40,9 @@ pub(super) fn parse_line(line: &str) -> Option<Lease> {
     if !matches!(words.next()?, "ipv4" | "ipv6") {
         return None;
     }
-    let mut lease = Lease::new(parse_ip(words.next()?)?).with_mac(mac);
+    let mut lease = Lease::new(parse_ip(words.next()?)?);
+    // Loopback, as the guest agent lists it, has a MAC of zeros.
+    lease.set_mac(Some(mac).filter(|mac| !mac.is_nil()));
     lease.set_hostname(words.next().and_then(known));
     lease.set_client_id(words.next().and_then(known));
     Some(lease)

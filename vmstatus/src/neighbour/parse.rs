@@ -41,19 +41,28 @@ fn parse_words(line: &str, above: Option<&str>) -> Option<Neighbour> {
     let (first, rest) = line.split_once(|c: char| c.is_ascii_whitespace())?;
     let ip = parse_ip(first)?;
     let rest = rest.trim();
-    if rest.starts_with("dev ") {
+    if iproute::is_rest(rest) {
         iproute::parse_line(ip, rest)
     } else {
         tabular::parse_line(ip, rest, above)
     }
 }
 
-/// The address in `Interface: 192.168.1.5 --- 0x7`, whatever the language.
+/// What stands in the place of a MAC: `(incomplete)` in any language, or a MAC that somebody has
+/// made unreadable.
+pub(super) fn is_placeholder(word: &str) -> bool {
+    (word.starts_with('(') || word.starts_with('<')) || word.split([':', '-']).count() == 6
+}
+
+/// The address in `Interface: 192.168.1.5 --- 0x7`, whatever the language, or in `Interface:
+/// 192.168.1.5 on Interface 0x2` of early versions.
 fn windows_interface(line: &str) -> Option<&str> {
-    let (interface, index) = line.split_once(" --- ")?;
-    let digits = index.trim().strip_prefix("0x")?;
+    let (interface, index) =
+        line.split_once(" --- ").or_else(|| line.split_once(" on Interface "))?;
+    let index = index.trim();
+    let digits = index.strip_prefix("0x").unwrap_or(index);
     let address =
         interface.rsplit([' ', ':', '\u{a0}', '\u{ff1a}']).find(|word| !word.is_empty())?;
-    (digits.bytes().all(|byte| byte.is_ascii_hexdigit()) && parse_ip(address).is_some())
-        .then_some(address)
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_number && parse_ip(address).is_some()).then_some(address)
 }

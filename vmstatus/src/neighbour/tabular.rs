@@ -1,6 +1,7 @@
 use core::net::IpAddr;
 
 use super::entry::{Neighbour, NeighbourState};
+use super::parse::is_placeholder;
 use crate::mac::parse_mac;
 
 /// Bits of the flags in `/proc/net/arp` (`ATF_COM` and `ATF_PERM` of `<linux/if_arp.h>`).
@@ -22,7 +23,7 @@ pub(super) fn parse_line(ip: IpAddr, rest: &str, above: Option<&str>) -> Option<
             None => entry,
         });
     }
-    if is_incomplete(first) || parse_mac(first.as_bytes()).is_some() || is_masked_mac(first) {
+    if is_placeholder(first) || parse_mac(first.as_bytes()).is_some() {
         // OpenBSD has the interface next, Linux (for an incomplete entry) as well.
         let entry = Neighbour::read(ip, parse_mac(first.as_bytes()), NeighbourState::Unknown);
         return Some(match words.next() {
@@ -33,7 +34,7 @@ pub(super) fn parse_line(ip: IpAddr, rest: &str, above: Option<&str>) -> Option<
     // Linux: hardware type, MAC, flags (C complete, M permanent, P published), mask, interface.
     let second = words.next()?;
     let mac = parse_mac(second.as_bytes());
-    if mac.is_none() && !is_incomplete(second) && !is_masked_mac(second) {
+    if mac.is_none() && !is_placeholder(second) {
         return None;
     }
     let (mut interface, mut permanent) = (None, false);
@@ -54,13 +55,4 @@ fn parse_proc<'a>(ip: IpAddr, mut words: impl Iterator<Item = &'a str>) -> Optio
     let state =
         if flags & PERMANENT != 0 { NeighbourState::Permanent } else { NeighbourState::Unknown };
     Some(Neighbour::read(ip, mac, state).with_interface(interface))
-}
-
-fn is_incomplete(word: &str) -> bool {
-    matches!(word, "(incomplete)" | "<incomplete>" | "(none)")
-}
-
-/// A MAC that somebody has made unreadable is still the place of a MAC.
-fn is_masked_mac(word: &str) -> bool {
-    word.split([':', '-']).count() == 6
 }

@@ -78,18 +78,39 @@ fn trouble_of_every_kind_is_known() {
         ("panic: ufs_dirbad: /: bad dir ino 2", TroubleKind::Panic),
         ("[ 9.1] BUG: unable to handle page fault for address: 00000000", TroubleKind::Oops),
         ("[ 9.1] Internal error: Oops: 96000004 [#1] SMP", TroubleKind::Oops),
-        ("[ 9.1] general protection fault, probably for non-canonical", TroubleKind::Oops),
+        (
+            "[ 9.1] general protection fault, probably for non-canonical address 0x1: 0000 [#1] SMP",
+            TroubleKind::Oops,
+        ),
+        ("[ 9.1] Oops: 0002 [#1] PREEMPT SMP NOPTI", TroubleKind::Oops),
+        ("[ 9.1] invalid opcode: 0000 [#1] SMP", TroubleKind::Oops),
+        ("[ 9.1] kernel BUG at mm/slub.c:306!", TroubleKind::Oops),
+        (
+            "[ 9.1] BUG: kernel NULL pointer dereference, address: 0000000000000008",
+            TroubleKind::Oops,
+        ),
+        ("Kernel panic: Attempted to kill init!", TroubleKind::Panic),
         ("<3>[ 812.0] Out of memory: Killed process 801 (java)", TroubleKind::OutOfMemory),
         ("[ 812.0] Out of memory: Kill process 801 (java) score 900", TroubleKind::OutOfMemory),
         ("[ 812.0] java invoked oom-killer: gfp_mask=0x100cca", TroubleKind::OutOfMemory),
+        ("[ 812.0] oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null)", TroubleKind::OutOfMemory),
+        ("[ 812.0] Memory cgroup out of memory: Killed process 9 (x)", TroubleKind::OutOfMemory),
         ("[ 60.1] watchdog: BUG: soft lockup - CPU#0 stuck for 22s!", TroubleKind::Lockup),
         ("[ 60.1] rcu: INFO: rcu_sched self-detected stall on CPU", TroubleKind::Lockup),
+        ("[ 60.1] INFO: rcu_sched detected stalls on CPUs/tasks:", TroubleKind::Lockup),
+        (
+            "[ 60.1] rcu: INFO: rcu_sched detected expedited stalls on CPUs/tasks:",
+            TroubleKind::Lockup,
+        ),
         ("[ 60.1] Watchdog detected hard LOCKUP on cpu 1", TroubleKind::Lockup),
+        ("[ 60.1] watchdog: CPU 3 Hard LOCKUP", TroubleKind::Lockup),
         (
             "[242.1] INFO: task jbd2/vda1-8:220 blocked for more than 120 seconds.",
             TroubleKind::HungTask,
         ),
         ("You are in emergency mode. After logging in, type", TroubleKind::Emergency),
+        ("You are in rescue mode. After logging in, type", TroubleKind::Emergency),
+        ("Entering emergency mode. Exit the shell to continue.", TroubleKind::Emergency),
     ] {
         let trouble = Trouble::from_line(line.as_bytes()).unwrap_or_else(|| panic!("{line}"));
         assert_eq!(trouble.kind(), kind, "{line}");
@@ -100,6 +121,8 @@ fn trouble_of_every_kind_is_known() {
         "[ 1.0] traps: app[9] general protection fault ip:55 sp:7f",
         "fargo login: ",
         "Starting panic: the musical",
+        "[ 1.0] app: issue [#12] is fixed",
+        "[ 1.0] INFO: task 7 is done",
     ] {
         assert_eq!(Trouble::from_line(line.as_bytes()), None, "{line}");
     }

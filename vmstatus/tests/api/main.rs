@@ -1,4 +1,5 @@
-//! The public interface: `golden` tables of input and answer, `edge` cases, `laws` over mutated
+//! The public interface: `golden` tables of input and answer, their `variants` on the console and of other
+//! `tables`, `edge` cases, `laws` over mutated
 //! input, a `model` of the status over all evidence, the `timeline` of a first boot, and the `probe`.
 
 mod edge;
@@ -10,4 +11,6 @@ mod model;
 mod plain_data;
 #[cfg(all(feature = "probe", target_os = "linux"))]
 mod probe;
+mod tables;
 mod timeline;
+mod variants;

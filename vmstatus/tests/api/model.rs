@@ -136,8 +136,8 @@ fn derive_agrees_with_the_oracle_on_all_evidence() {
     }
 }
 
-/// A machine in each of the ten states, in the generation `BOOT`.
-fn machines() -> Vec<Machine> {
+/// A machine in each of the ten states, in the generation `BOOT`, and what it has observed.
+fn machines() -> Vec<(Machine, Vec<Evidence>)> {
     let alive = Evidence::new(Folder::Present, Process::Alive, BOOT);
     let of = |process| Evidence::new(Folder::Present, process, BOOT);
     let addressed = alive.clone().with_address(addresses(BOOT)[1].unwrap());
@@ -167,40 +167,32 @@ fn machines() -> Vec<Machine> {
                 machine.observe(evidence, at(1)).unwrap();
             }
             assert_eq!(machine.status().as_str(), state);
-            machine
+            (machine, history.iter().map(|evidence| (*evidence).clone()).collect())
         })
         .collect()
 }
 
-/// Whether a machine that runs has every right to.
-fn assert_proven(machine: &Machine, evidence: &Evidence, before: &Machine) {
+/// Whether a machine that runs has every right to: the address and the banner of this boot are
+/// among what it was shown since its process was last known to be gone.
+fn assert_proven(machine: &Machine, shown: &[Evidence]) {
     let Status::Running(running) = machine.status() else { return };
     let boot = machine.generation();
     assert_eq!(running.generation(), boot);
     assert_eq!(running.address().generation(), boot);
     assert_eq!(running.ipv4(), core::net::Ipv4Addr::from(IP));
-    let known_before = before.generation() == boot;
-    let has_address = |evidence: &Evidence| {
-        evidence.address().is_some_and(|address| {
-            address.generation() == boot
-                && !address.ip().is_link_local()
-                && (address.confidence() > Confidence::Unconfirmed
-                    || matches!(evidence.ssh(), Ssh::Answered(answer) if answer.from().ip() == address.ip()))
-        })
+    let answer = |evidence: &Evidence| match evidence.ssh() {
+        Ssh::Answered(answer) if answer.generation() == boot => Some(answer.from().ip()),
+        _ => None,
     };
-    let has_answer = |evidence: &Evidence| matches!(evidence.ssh(), Ssh::Answered(answer) if answer.generation() == boot);
-    assert!(
-        has_address(evidence)
-            || (known_before && before.evidence().address().is_some())
-            || has_address(machine.evidence()),
-        "{evidence:?}"
-    );
-    assert!(
-        has_answer(evidence)
-            || (known_before && before.status().as_str() == "running")
-            || (known_before && has_answer(before.evidence())),
-        "{evidence:?}"
-    );
+    let of_boot = |evidence: &&Evidence| evidence.generation() == boot;
+    let answers: Vec<_> = shown.iter().filter(of_boot).filter_map(answer).collect();
+    assert!(!answers.is_empty(), "{shown:?}");
+    let addressed = shown.iter().filter(of_boot).filter_map(Evidence::address).any(|address| {
+        address.generation() == boot
+            && address.ip() == running.ipv4()
+            && (address.confidence() > Confidence::Unconfirmed || answers.contains(&IP.into()))
+    });
+    assert!(addressed, "{shown:?}");
 }
 
 #[test]
@@ -209,14 +201,18 @@ fn all_evidence_after_all_states() {
     let mut observed = 0;
     for boot in [BEFORE, BOOT, AFTER] {
         for evidence in all_evidence(boot) {
-            for before in &machines {
-                let mut machine = before.clone();
+            for (before, history) in &machines {
+                let (mut machine, mut shown) = (before.clone(), history.clone());
                 // Three times, so that every threshold is reached.
                 for second in 100..103 {
                     observed += 1;
                     let from = machine.status().clone();
                     let earlier = machine.clone();
-                    match machine.observe(&evidence, at(second)) {
+                    let outcome = machine.observe(&evidence, at(second));
+                    if outcome.is_ok() {
+                        shown.push(evidence.clone());
+                    }
+                    match outcome {
                         Ok(Some(transition)) => {
                             assert_eq!(transition.from(), &from);
                             assert_eq!(transition.to(), machine.status());
@@ -236,7 +232,10 @@ fn all_evidence_after_all_states() {
                         }
                         Err(error) => panic!("{error}"),
                     }
-                    assert_proven(&machine, &evidence, &earlier);
+                    assert_proven(&machine, &shown);
+                    if !machine.status().is_alive() {
+                        shown.clear();
+                    }
                 }
                 assert_eq!(boot == BEFORE, machine.generation() > boot);
             }
@@ -247,7 +246,7 @@ fn all_evidence_after_all_states() {
 
 #[test]
 fn refusals_are_typed_and_change_nothing() {
-    let mut machine = machines().swap_remove(9);
+    let mut machine = machines().swap_remove(9).0;
     let alive = |boot| Evidence::new(Folder::Present, Process::Alive, boot);
     let refusal = machine.observe(&alive(BOOT), at(2)).unwrap_err();
     assert_eq!(
@@ -288,7 +287,7 @@ fn thresholds_are_the_callers() {
 
 #[test]
 fn looks_that_fail_are_not_failures() {
-    let mut machine = machines().swap_remove(4);
+    let mut machine = machines().swap_remove(4).0;
     let unknown = Evidence::new(Folder::Unknown, Process::Unknown, BOOT);
     for second in 2..100 {
         assert_eq!(machine.observe(&unknown, at(second)), Ok(None));

@@ -67,6 +67,14 @@ impl World {
                 _ => {}
             }
             self.look();
+            let expected = match second {
+                0 => "missing",
+                1..5 => "stopped",
+                5..30 => "initializing",
+                30..50 => "booting",
+                _ => "running",
+            };
+            assert_eq!(self.status(), expected, "T+{second}");
         }
     }
 
