@@ -190,15 +190,19 @@ impl<S: Space, O: Owner> Pool<S, O> {
             && self.resting.is_empty();
     }
 
+    /// Frees what has finished cooling; the oldest has.
     #[inline(never)]
     fn expire_due(&mut self, now: Duration) -> usize {
         let mut freed = 0usize;
-        while let Some((until, index)) = self.resting.pop_due(now) {
+        while let Some((until, index)) = self.resting.pop() {
             self.bits.vacate(index);
             if self.policy == Policy::LongestIdle {
                 self.idle.push(until, index);
             }
             freed = freed.wrapping_add(1);
+            if !self.resting.is_due(now) {
+                break;
+            }
         }
         self.settle();
         freed

@@ -1,8 +1,9 @@
-use alloc::collections::VecDeque;
 use core::hash::Hash;
 use core::time::Duration;
 
 use hashbrown::HashMap;
+
+use super::ring::Ring;
 
 /// Released items, the one released first in front.
 ///
@@ -11,25 +12,34 @@ use hashbrown::HashMap;
 #[derive(Clone, Debug)]
 pub(crate) struct Queue<I> {
     /// Ascending by time.
-    entries: VecDeque<(Duration, I)>,
+    entries: Ring<Entry<I>>,
     /// How many of the first entries of an index are dead; never zero.
     dead: HashMap<I, usize>,
     /// The sum of `dead`.
     dead_len: usize,
 }
 
+/// A time and an index. The parts of the time stand alone, as an index of 4 bytes then fills what
+/// would be padding: 16 bytes instead of 24.
+#[derive(Clone, Copy, Debug)]
+struct Entry<I> {
+    seconds: u64,
+    nanos: u32,
+    index: I,
+}
+
 impl<I: Copy + Eq + Hash> Queue<I> {
     pub(crate) fn new() -> Self {
-        Self { entries: VecDeque::new(), dead: HashMap::new(), dead_len: 0 }
+        Self { entries: Ring::new(), dead: HashMap::new(), dead_len: 0 }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.entries.len().saturating_sub(self.dead_len)
     }
 
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.entries.len() == 0
     }
 
     /// Appends an index that is not in the queue. A time before that of the last entry counts as
@@ -37,37 +47,34 @@ impl<I: Copy + Eq + Hash> Queue<I> {
     /// time that counts.
     #[inline]
     pub(crate) fn push(&mut self, time: Duration, index: I) -> Duration {
-        let time = self.entries.back().map_or(time, |(last, _)| time.max(*last));
-        self.entries.push_back((time, index));
+        let time = match self.entries.last() {
+            Some(last) if last.is_after(time) => last.time(),
+            _ => time,
+        };
+        self.entries.push(Entry::new(time, index));
         time
     }
 
     /// The oldest entry. The first entry is always alive.
     #[inline]
     pub(crate) fn front(&self) -> Option<(Duration, I)> {
-        self.entries.front().copied()
+        self.entries.first().map(|entry| (entry.time(), entry.index))
     }
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<(Duration, I)> {
-        let entry = self.entries.pop_front()?;
+        let entry = self.entries.pop()?;
         if self.dead_len > 0 {
             self.drop_dead_front();
             self.compact();
         }
-        Some(entry)
+        Some((entry.time(), entry.index))
     }
 
     /// Whether the time of the oldest entry is not after `now`.
     #[inline]
     pub(crate) fn is_due(&self, now: Duration) -> bool {
-        self.entries.front().is_some_and(|(time, _)| *time <= now)
-    }
-
-    /// Takes the oldest entry if its time is not after `now`.
-    #[inline]
-    pub(crate) fn pop_due(&mut self, now: Duration) -> Option<(Duration, I)> {
-        if self.is_due(now) { self.pop() } else { None }
+        self.entries.first().is_some_and(|entry| !entry.is_after(now))
     }
 
     /// Takes out an index that is in the queue.
@@ -86,8 +93,9 @@ impl<I: Copy + Eq + Hash> Queue<I> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Duration, I)> + '_ {
         // The first entry is always alive, so `dead` is needed for what follows only.
         let rest = core::iter::once_with(|| self.dead.clone()).flat_map(|mut dead| {
-            let entries = self.entries.iter().skip(1).copied();
-            entries.filter(move |(_, index)| !Self::is_dead(&mut dead, *index))
+            let entries = self.entries.iter().skip(1);
+            let entries = entries.filter(move |entry| !Self::is_dead(&mut dead, entry.index));
+            entries.map(|entry| (entry.time(), entry.index))
         });
         self.front().into_iter().chain(rest)
     }
@@ -99,19 +107,20 @@ impl<I: Copy + Eq + Hash> Queue<I> {
     /// Rebuilding at half keeps the queue within twice its content at constant cost on average.
     fn compact(&mut self) {
         if self.dead_len > self.entries.len() / 2 {
-            self.entries = self.iter().collect();
+            self.entries = self.iter().map(|(time, index)| Entry::new(time, index)).collect();
             self.dead.clear();
             self.dead_len = 0;
         }
     }
 
+    #[cold]
     fn drop_dead_front(&mut self) {
-        while let Some((_, index)) = self.entries.front() {
-            if !Self::is_dead(&mut self.dead, *index) {
+        while let Some(entry) = self.entries.first() {
+            if !Self::is_dead(&mut self.dead, entry.index) {
                 break;
             }
             self.dead_len = self.dead_len.wrapping_sub(1);
-            self.entries.pop_front();
+            self.entries.pop();
         }
     }
 
@@ -125,6 +134,24 @@ impl<I: Copy + Eq + Hash> Queue<I> {
             dead.remove(&index);
         }
         true
+    }
+}
+
+impl<I> Entry<I> {
+    #[inline]
+    const fn new(time: Duration, index: I) -> Self {
+        Self { seconds: time.as_secs(), nanos: time.subsec_nanos(), index }
+    }
+
+    #[inline]
+    const fn is_after(&self, time: Duration) -> bool {
+        let seconds = time.as_secs();
+        self.seconds > seconds || self.seconds == seconds && self.nanos > time.subsec_nanos()
+    }
+
+    #[inline]
+    const fn time(&self) -> Duration {
+        Duration::new(self.seconds, self.nanos)
     }
 }
 
