@@ -14,8 +14,9 @@ use crate::space::Index;
 /// every item then belongs to the one owner there is.
 ///
 /// Memory, in a space of up to 2^24 items: for each held item the size of its owner and 8 bytes,
-/// in pages of 64 neighbours; and up to 11 bytes for each owner, however much it holds. A `u64`
-/// thus takes 16 to 27 bytes for an item. What was taken once stays with the pool.
+/// rounded up to the owner's alignment, in pages of 64 neighbours; and up to 11 bytes for each
+/// owner, however much it holds. With `u64` that is 16 to 27 bytes an item. What was taken once
+/// stays with the pool.
 pub trait Owner: Copy + Ord + Hash + Debug {}
 
 impl<O: Copy + Ord + Hash + Debug> Owner for O {}

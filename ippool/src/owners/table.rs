@@ -47,6 +47,7 @@ impl<O: Copy + Eq> Table<O> {
 
     #[inline]
     pub(super) fn set(&mut self, index: u32, entry: Entry<O>) {
+        // Not passed on as a whole, an entry is written part by part and never put together.
         if self.get(index).is_none() {
             self.add_page(index >> 6, entry.owner);
         }

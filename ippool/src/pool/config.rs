@@ -68,7 +68,8 @@ impl<S: Space, O: Owner> Pool<S, O> {
     ///
     /// Memory: a quarter of a byte for every item of a space of up to 2^24 items, of which the
     /// part that is not used stays untouched; nothing for a larger space, and then according to
-    /// what is held: next to nothing for neighbours, about 50 bytes for an item on its own.
+    /// what is held: next to nothing for neighbours, about 50 bytes for an item on its own. What
+    /// owners take besides is told at [`Owner`].
     ///
     /// # Panics
     /// When the space has more items than its [`Space::Index`] can count, which no space of this

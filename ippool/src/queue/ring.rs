@@ -2,8 +2,8 @@ use alloc::vec::Vec;
 
 /// First in, first out.
 ///
-/// `VecDeque` is for more, and takes a call for each end: a sixth of what a pool with a cooldown
-/// needs to take an item back and hand one out.
+/// `VecDeque` takes a call for each end, which this does not: 30 of the 500 instructions in which a
+/// pool with owners and a cooldown takes an item back and hands one out.
 #[derive(Clone, Debug)]
 pub(super) struct Ring<T> {
     /// As many as a power of two, or none.
