@@ -15,7 +15,8 @@ pub enum Policy {
     /// The lowest one. Keeps items dense, and hands a released one out again soonest.
     Lowest,
     /// One that was never held, lowest first; when there is none left, the one that has been free
-    /// for longest. Keeps a queue of what was released, at up to 40 bytes an item.
+    /// for longest. Keeps a queue of what was released, at 16 to 32 bytes an item; in an IPv6
+    /// prefix at twice that.
     LongestIdle,
 }
 

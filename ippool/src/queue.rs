@@ -4,18 +4,27 @@ use core::time::Duration;
 
 use hashbrown::HashMap;
 
-/// Released items, the one released first in front.
+/// Released items with a time each, the earliest in front.
 ///
 /// Taking one out of the middle leaves its entry behind as dead. Of several entries of one index
 /// only the last can be alive, so a count of dead ones says which to skip.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue<I> {
     /// Ascending by time.
-    entries: VecDeque<(Duration, I)>,
+    entries: VecDeque<Entry<I>>,
     /// How many of the first entries of an index are dead; never zero.
     dead: HashMap<I, usize>,
     /// The sum of `dead`.
     dead_len: usize,
+}
+
+/// A time and an index. The parts of the time stand alone, as an index of 4 bytes then fills what
+/// would be padding: 16 bytes instead of 24.
+#[derive(Clone, Copy, Debug)]
+struct Entry<I> {
+    seconds: u64,
+    nanos: u32,
+    index: I,
 }
 
 impl<I: Copy + Eq + Hash> Queue<I> {
@@ -32,20 +41,40 @@ impl<I: Copy + Eq + Hash> Queue<I> {
         self.entries.is_empty()
     }
 
-    /// Appends an index that is not in the queue. A time before that of the last entry counts as
-    /// the same, so that a clock that was set back cannot put the queue out of order. Returns the
-    /// time that counts.
+    /// Adds an index that is not in the queue, behind all whose time is not later.
     #[inline]
-    pub(crate) fn push(&mut self, time: Duration, index: I) -> Duration {
-        let time = self.entries.back().map_or(time, |(last, _)| time.max(*last));
-        self.entries.push_back((time, index));
-        time
+    pub(crate) fn push(&mut self, time: Duration, index: I) {
+        let entry = Entry::new(time, index);
+        match self.entries.back() {
+            Some(last) if last.is_after(time) => self.insert(entry),
+            _ => self.entries.push_back(entry),
+        }
+    }
+
+    /// Adds an index that is not in the queue behind all others. A time before that of the last one
+    /// counts as the same.
+    pub(crate) fn append(&mut self, time: Duration, index: I) {
+        let last = self.entries.back().map_or(time, Entry::time);
+        self.entries.push_back(Entry::new(time.max(last), index));
+    }
+
+    /// Adds an entry in front of others, as where a clock was set back. Those that went ahead are
+    /// the last ones, so few have to make room.
+    #[cold]
+    fn insert(&mut self, entry: Entry<I>) {
+        // Which entries are dead is told by their order.
+        if self.dead_len > 0 {
+            self.drop_dead();
+        }
+        let time = entry.time();
+        let position = self.entries.partition_point(|other| !other.is_after(time));
+        self.entries.insert(position, entry);
     }
 
     /// The oldest entry. The first entry is always alive.
     #[inline]
     pub(crate) fn front(&self) -> Option<(Duration, I)> {
-        self.entries.front().copied()
+        self.entries.front().map(|entry| (entry.time(), entry.index))
     }
 
     #[inline]
@@ -55,19 +84,13 @@ impl<I: Copy + Eq + Hash> Queue<I> {
             self.drop_dead_front();
             self.compact();
         }
-        Some(entry)
+        Some((entry.time(), entry.index))
     }
 
     /// Whether the time of the oldest entry is not after `now`.
     #[inline]
     pub(crate) fn is_due(&self, now: Duration) -> bool {
-        self.entries.front().is_some_and(|(time, _)| *time <= now)
-    }
-
-    /// Takes the oldest entry if its time is not after `now`.
-    #[inline]
-    pub(crate) fn pop_due(&mut self, now: Duration) -> Option<(Duration, I)> {
-        if self.is_due(now) { self.pop() } else { None }
+        self.entries.front().is_some_and(|entry| !entry.is_after(now))
     }
 
     /// Takes out an index that is in the queue.
@@ -86,8 +109,9 @@ impl<I: Copy + Eq + Hash> Queue<I> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Duration, I)> + '_ {
         // The first entry is always alive, so `dead` is needed for what follows only.
         let rest = core::iter::once_with(|| self.dead.clone()).flat_map(|mut dead| {
-            let entries = self.entries.iter().skip(1).copied();
-            entries.filter(move |(_, index)| !Self::is_dead(&mut dead, *index))
+            let entries = self.entries.iter().skip(1);
+            let entries = entries.filter(move |entry| !Self::is_dead(&mut dead, entry.index));
+            entries.map(|entry| (entry.time(), entry.index))
         });
         self.front().into_iter().chain(rest)
     }
@@ -99,15 +123,20 @@ impl<I: Copy + Eq + Hash> Queue<I> {
     /// Rebuilding at half keeps the queue within twice its content at constant cost on average.
     fn compact(&mut self) {
         if self.dead_len > self.entries.len() / 2 {
-            self.entries = self.iter().collect();
-            self.dead.clear();
-            self.dead_len = 0;
+            self.drop_dead();
         }
     }
 
+    fn drop_dead(&mut self) {
+        self.entries = self.iter().map(|(time, index)| Entry::new(time, index)).collect();
+        self.dead.clear();
+        self.dead_len = 0;
+    }
+
+    #[cold]
     fn drop_dead_front(&mut self) {
-        while let Some((_, index)) = self.entries.front() {
-            if !Self::is_dead(&mut self.dead, *index) {
+        while let Some(entry) = self.entries.front() {
+            if !Self::is_dead(&mut self.dead, entry.index) {
                 break;
             }
             self.dead_len = self.dead_len.wrapping_sub(1);
@@ -125,6 +154,24 @@ impl<I: Copy + Eq + Hash> Queue<I> {
             dead.remove(&index);
         }
         true
+    }
+}
+
+impl<I> Entry<I> {
+    #[inline]
+    const fn new(time: Duration, index: I) -> Self {
+        Self { seconds: time.as_secs(), nanos: time.subsec_nanos(), index }
+    }
+
+    #[inline]
+    const fn is_after(&self, time: Duration) -> bool {
+        let seconds = time.as_secs();
+        self.seconds > seconds || self.seconds == seconds && self.nanos > time.subsec_nanos()
+    }
+
+    #[inline]
+    const fn time(&self) -> Duration {
+        Duration::new(self.seconds, self.nanos)
     }
 }
 
@@ -147,8 +194,11 @@ mod tests {
                 }
                 Some(_) => assert_eq!(queue.pop(), Some(plain.remove(0))),
                 None => {
-                    let time = Duration::from_secs(step);
-                    plain.push((time, index));
+                    // Every so often from a clock that is late by up to 64 steps.
+                    let late = if (seed >> 20).is_multiple_of(8) { (seed >> 30) & 63 } else { 0 };
+                    let time = Duration::from_secs(step + 64 - late);
+                    let position = plain.partition_point(|&(other, _)| other <= time);
+                    plain.insert(position, (time, index));
                     queue.push(time, index);
                 }
             }

@@ -232,8 +232,13 @@ impl<S: Space, O: Owner> Pool<S, O> {
         if self.policy == Policy::LongestIdle || self.owners.are_sticky() {
             return self.allocate_where(owner, now, |_| true);
         }
+        // Where as much is released as allocated, one item is due each time: no loop for that one.
+        if self.resting.is_due(now) {
+            self.free_oldest();
+            self.expire(now);
+            self.settle();
+        }
         // What is free is in no queue and nobody else's: the first that is found will do.
-        self.expire(now);
         let index = match self.policy {
             Policy::Lowest => self.bits.take_first(),
             _ => self.bits.take_from(self.cursor),

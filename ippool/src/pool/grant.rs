@@ -23,7 +23,7 @@ pub enum How {
     AlreadyHeld,
     /// It is the one that the same owner released last.
     Returned,
-    /// Nothing was free: its cooldown was cut short.
+    /// Nothing else was to be had: its cooldown was cut short.
     Early {
         /// What was left of the cooldown.
         remaining: Duration,

@@ -148,7 +148,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
         if self.bits.state(index) == bits::State::Fresh {
             self.bits.hold(index);
             self.bits.vacate(index);
-            self.idle.push(since, index);
+            self.idle.append(since, index);
         }
     }
 }

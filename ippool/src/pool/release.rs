@@ -5,7 +5,7 @@ use super::config::Pool;
 use super::error::ReleaseError;
 use super::grant::Released;
 use crate::bits;
-use crate::owners::Owner;
+use crate::owners::{Owner, Owners};
 use crate::policy::Policy;
 use crate::space::{Number as _, Space};
 
@@ -72,18 +72,10 @@ impl<S: Space, O: Owner> Pool<S, O> {
             Err(Some(reason)) => return Err(ReleaseError::Reserved { item, reason }),
             Err(None) => return Err(ReleaseError::OutOfRange { item }),
         };
-        match self.bits.state(index) {
-            bits::State::Held => {}
-            bits::State::Fresh => return Err(ReleaseError::NeverHeld { item }),
-            bits::State::Spent | bits::State::Cooling => {
-                return Err(ReleaseError::AlreadyReleased { item });
-            }
-        }
-        match self.owners.owner(index) {
-            Some(holder) if holder != owner => {
-                Err(ReleaseError::HeldByOther { item, owner: holder })
-            }
-            _ => Ok(self.put_back(index, owner, now)),
+        if self.disown(index, owner) {
+            Ok(self.put_back(index, now))
+        } else {
+            Err(self.refusal(item, index, owner))
         }
     }
 
@@ -92,25 +84,51 @@ impl<S: Space, O: Owner> Pool<S, O> {
         self.expire(now);
         let items = self.held_by(owner);
         for &item in &items {
-            if let Ok(index) = self.index_of(item) {
-                self.put_back(index, owner, now);
+            if let Ok(index) = self.index_of(item)
+                && self.disown(index, owner)
+            {
+                self.put_back(index, now);
             }
         }
         items
     }
 
+    /// Ends that an owner holds an index; false, and no change, if it does not.
     #[inline]
-    fn put_back(&mut self, index: S::Index, owner: O, now: Duration) -> Released {
-        self.owners.remove(index, owner);
+    fn disown(&mut self, index: S::Index, owner: O) -> bool {
+        if Owners::<S::Index, O>::TRACKED {
+            self.owners.remove(index, owner)
+        } else {
+            self.bits.state(index) == bits::State::Held
+        }
+    }
+
+    /// What becomes of a held index that has no owner any more.
+    #[inline]
+    fn put_back(&mut self, index: S::Index, now: Duration) -> Released {
         if self.cooldown.is_zero() {
             self.bits.vacate(index);
             if self.policy == Policy::LongestIdle {
-                self.idle.push(now, index);
+                self.idle.append(now, index);
             }
             return Released::Free;
         }
         self.bits.rest(index);
-        let until = self.resting.push(now.saturating_add(self.cooldown), index);
+        let until = now.saturating_add(self.cooldown);
+        self.resting.push(until, index);
         Released::Cooling { until }
+    }
+
+    /// Why a release is refused by an owner that does not hold the item.
+    #[cold]
+    fn refusal(&self, item: S::Item, index: S::Index, owner: O) -> ReleaseError<S::Item, O> {
+        match self.bits.state(index) {
+            bits::State::Fresh => ReleaseError::NeverHeld { item },
+            bits::State::Spent | bits::State::Cooling => ReleaseError::AlreadyReleased { item },
+            bits::State::Held => {
+                let owner = self.owners.owner(index).unwrap_or(owner);
+                ReleaseError::HeldByOther { item, owner }
+            }
+        }
     }
 }

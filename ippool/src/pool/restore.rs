@@ -165,7 +165,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
             self.bits.hold(narrow);
             self.bits.vacate(narrow);
             if self.policy == Policy::LongestIdle {
-                self.idle.push(since, narrow);
+                self.idle.append(since, narrow);
             }
         }
         Ok(())

@@ -7,7 +7,8 @@ use thiserror::Error;
 ///
 /// What can be handed out is numbered from 0 without gaps, so that the engine never meets a
 /// reserved item. Cost of a look-up: one comparison below the first reserved item in the middle,
-/// beyond it logarithmic in the number of reserved stretches. A reserved range is never enumerated.
+/// beyond it logarithmic in the number of reserved stretches; for a reserved item linear in it. A
+/// reserved range is never enumerated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     first: u128,

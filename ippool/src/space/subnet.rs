@@ -98,9 +98,14 @@ impl<P: Prefix> Subnets<P> {
     /// Reserves every block that overlaps `excluded`, which may be larger or smaller than a block.
     ///
     /// # Errors
-    /// When it is not within the prefix.
+    /// When it is not within the prefix, or has bits set beyond its length.
     pub fn with_excluded(self, excluded: P) -> Result<Self, SubnetError> {
-        let (first, last) = excluded.truncated().block_range(self.block_len);
+        let expected = excluded.truncated();
+        if excluded != expected {
+            let (prefix, expected) = (excluded.into(), expected.into());
+            return Err(SubnetError::HostBits { prefix, expected });
+        }
+        let (first, last) = excluded.block_range(self.block_len);
         let (prefix, block_len) = (self.prefix, self.block_len);
         let layout = if excluded.len() >= prefix.len() {
             self.layout.reserve(first, last, Reason::Excluded).ok()

@@ -253,6 +253,11 @@ fn bad_input_is_told_what_to_do() {
         excluded.unwrap_err().to_string(),
         "cannot exclude 11.0.0.0/16: it is not within 10.0.0.0/8",
     );
+    let excluded = subnets("10.0.0.0/8", 16).unwrap().with_excluded("10.0.0.5/16".parse().unwrap());
+    assert_eq!(
+        excluded.unwrap_err().to_string(),
+        "10.0.0.5/16 has bits set beyond its length: write 10.0.0.0/16",
+    );
     let ports = Ports::new(22001..=22010).unwrap().with_excluded(22000..=22001).unwrap_err();
     assert_eq!(ports.to_string(), "cannot reserve 22000..=22001: keep it within 22001..=22010");
 }

@@ -229,7 +229,8 @@ impl Model {
         self.former.insert(owner, index);
         if let Some(until) = until {
             self.slots.insert(index, Slot::Cooling);
-            self.resting.push((index, until));
+            let behind = self.resting.partition_point(|(_, other)| *other <= until);
+            self.resting.insert(behind, (index, until));
         } else {
             self.slots.insert(index, Slot::Spent);
             self.idle.push(index);
