@@ -130,15 +130,12 @@ impl Flat {
                 return Some(index);
             }
         }
-        self.take_beyond(number)
+        if self.is_full() { None } else { self.take_beyond(number) }
     }
 
     /// Makes the lowest free index held in the leaves after `number`, or else in all of them.
     #[inline(never)]
     fn take_beyond(&mut self, number: u32) -> Option<u32> {
-        if self.is_full() {
-            return None;
-        }
         let index = self.next_above(number).or_else(|| self.first_free())?;
         self.hold(index);
         Some(index)
