@@ -104,6 +104,19 @@ fn windows_in_many_languages_and_versions() {
     }
 }
 
+#[test]
+fn windows_in_utf_16() {
+    let table =
+        "\u{feff}\r\nInterface: 192.0.2.1 --- 0x7\r\n  192.0.2.7  52-54-00-00-00-07  dynamic\r\n";
+    let bytes: Vec<u8> = table.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for length in [bytes.len(), bytes.len() - 1] {
+        let entries = neighbour::parse(&bytes[..length]);
+        assert_eq!(entries.len(), 1);
+        assert_eq!(entries[0].mac(), parse_mac(b"52:54:00:00:00:07"));
+        assert_eq!(entries[0].interface(), Some("192.0.2.1"));
+    }
+}
+
 fn leases(file: &str) -> Vec<Lease> {
     lease::parse(file.as_bytes())
 }
