@@ -117,6 +117,30 @@ fn windows_in_utf_16() {
     }
 }
 
+#[test]
+fn json_below_a_prompt_and_with_its_end_torn_off() {
+    let lists = r#"[{"dst":"192.0.2.7","dev":"eth0","lladdr":"52:54:00:00:00:07","state":["STALE"]}]
+[ {"dst":"192.0.2.8","dev":"eth0","state":["FAILED"]} ]"#;
+    let leases = r#"[
+  { "ip-address": "192.0.2.7", "mac-address": "52:54:00:00:00:07" },
+  { "ip-address": "192.0.2.8", "mac-address": "52:54:00:00:00:08" }
+]"#;
+    for prompt in ["", "$ sudo cat x\n", "[root@host ~]# cat x\n", "\n\n", "[1] 812\n"] {
+        for after in ["", "\n$ ", "\n[root@host ~]# \n"] {
+            let of = |json| format!("{prompt}{json}{after}");
+            assert_eq!(neighbour::parse(of(lists).as_bytes()).len(), 2, "{prompt}{after}");
+            assert_eq!(lease::parse(of(leases).as_bytes()).len(), 2, "{prompt}{after}");
+        }
+        // Without its last object's end, the list has one less.
+        let (lists, leases) = (&lists[..lists.len() - 4], &leases[..leases.len() - 4]);
+        assert_eq!(neighbour::parse(format!("{prompt}{lists}").as_bytes()).len(), 1);
+        assert_eq!(lease::parse(format!("{prompt}{leases}").as_bytes()).len(), 1);
+    }
+    assert_eq!(lease::parse(b"[\n\n]\n"), []);
+    // A time stamp does not begin a list.
+    assert_eq!(lease::parse(b"[ 12.3] x\n0 52:54:00:00:00:07 192.0.2.7 * *\n").len(), 1);
+}
+
 fn leases(file: &str) -> Vec<Lease> {
     lease::parse(file.as_bytes())
 }
