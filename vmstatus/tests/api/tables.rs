@@ -163,6 +163,7 @@ lease 192.0.2.12
   client-hostname "two";
 }
 lease 192.0.2.13 { binding state free; hardware ethernet 52:54:0:0:0:d; ends 4 2024/01/11 12:00:00; }
+lease 192.0.2.17 { ends 4 2024/01/11 12:00:00; abandoned; client-hostname "gone"; }
 lease 192.0.2.14 {
   hardware ethernet 52:54:0:0:0:e;
   uid "\001torn
@@ -183,6 +184,7 @@ lease 192.0.2.16 { ends never"#;
             of(11, Some(11), false),
             of(12, Some(12), false),
             of(13, Some(13), true),
+            of(17, None, true),
             of(15, None, false),
         ]
     );
