@@ -79,6 +79,7 @@ pub mod registry;
 
 mod banner;
 mod generation;
+mod json;
 mod mac;
 mod status;
 mod text;

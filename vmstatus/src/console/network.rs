@@ -159,8 +159,9 @@ impl Network {
             interface.host_address().is_some() && interface.is_usable(),
             self.has_default_ipv6(interface),
             interface.is_usable(),
-            !interface.ipv4.is_empty(),
+            // A link-local IPv4 address is one of a card whose DHCP failed, or of a metadata service.
             ipv6(|address| !address.is_link_local()),
+            !interface.ipv4.is_empty(),
             ipv6(|_| true),
             interface.mac.is_some(),
             !device::is_on_another(&interface.name),

@@ -61,6 +61,8 @@ fn read(lease: &mut Lease, statement: &str) {
                 lease.set_released(state.trim() != "active");
             }
         }
+        // Written without a state by version 2 and what came of it (OpenBSD, VMware).
+        "abandoned" => lease.set_released(true),
         _ => {}
     }
 }

@@ -4,15 +4,12 @@ use serde_json::Value;
 
 use super::entry::{Expiry, Lease};
 use super::parse::{known, parse_ip};
+use crate::json;
 use crate::mac::parse_mac;
 
 /// The list of objects in libvirt's `*.status` file.
 pub(super) fn parse_json(text: &str) -> Option<Vec<Lease>> {
-    if !text.trim_start().starts_with('[') {
-        return None;
-    }
-    let value: Value = serde_json::from_str(text).ok()?;
-    Some(value.as_array()?.iter().filter_map(parse_object).collect())
+    Some(json::objects(text)?.iter().filter_map(parse_object).collect())
 }
 
 fn parse_object(object: &Value) -> Option<Lease> {

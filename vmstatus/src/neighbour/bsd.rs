@@ -19,10 +19,7 @@ pub(super) fn parse_line(line: &str) -> Option<Neighbour> {
     if mac.is_none() && !is_placeholder(place) {
         return None;
     }
-    let interface = words.clone().skip_while(|word| *word != "on").nth(1).or_else(|| {
-        // `[ether] auf eth0`
-        words.clone().skip_while(|word| !word.starts_with('[')).nth(2)
-    });
+    let interface = interface(words.clone());
     let permanent = words.any(|word| word.eq_ignore_ascii_case("permanent") || word == "PERM");
     let state = if permanent { NeighbourState::Permanent } else { NeighbourState::Unknown };
     let entry = Neighbour::read(address, mac, state);
@@ -30,4 +27,18 @@ pub(super) fn parse_line(line: &str) -> Option<Neighbour> {
         Some(interface) => entry.with_interface(interface),
         None => entry,
     })
+}
+
+/// The word after `on`. Where Linux has another word for it, the interface is the last one, after the
+/// hardware type in brackets and flags in capitals: `[ether] PERM auf eth0`.
+fn interface<'a>(words: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    if let Some(interface) = words.clone().skip_while(|word| *word != "on").nth(1) {
+        return Some(interface);
+    }
+    let is_flag =
+        |word: &&str| word.starts_with('[') || word.bytes().all(|byte| byte.is_ascii_uppercase());
+    let mut words = words.skip_while(is_flag);
+    let (_on, interface) = (words.next()?, words.next()?);
+    // AIX says `[ethernet] stored in bucket 5`, and no interface.
+    words.next().is_none().then_some(interface)
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::entry::{Neighbour, NeighbourState};
 use super::parse::parse_ip;
+use crate::json;
 use crate::mac::parse_mac;
 
 /// Whether a line of `ip neigh` goes on so after its address. Asked for one device, `ip` leaves its
@@ -40,19 +41,7 @@ pub(super) fn parse_line(ip: IpAddr, rest: &str) -> Option<Neighbour> {
 
 /// What `ip -json neigh` prints: a list of objects, or several lists in a row.
 pub(super) fn parse_json(text: &str) -> Option<Vec<Neighbour>> {
-    if !text.trim_start().starts_with(['[', '{']) {
-        return None;
-    }
-    let mut entries = Vec::new();
-    for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
-        match value {
-            Ok(Value::Array(list)) => entries.extend(list.iter().filter_map(parse_object)),
-            Ok(object @ Value::Object(_)) => entries.extend(parse_object(&object)),
-            // The rest is torn; what was whole before it counts.
-            _ => break,
-        }
-    }
-    Some(entries)
+    Some(json::objects(text)?.iter().filter_map(parse_object).collect())
 }
 
 fn parse_object(object: &Value) -> Option<Neighbour> {

@@ -1,3 +1,4 @@
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -11,7 +12,7 @@ use super::{bsd, iproute, tabular};
 /// Order and repetitions are kept, incomplete entries too.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Vec<Neighbour> {
-    let text = String::from_utf8_lossy(bytes);
+    let text = decode(bytes);
     let text = text.trim_start_matches('\u{feff}');
     if let Some(entries) = iproute::parse_json(text) {
         return entries;
@@ -30,6 +31,19 @@ pub fn parse(bytes: &[u8]) -> Vec<Neighbour> {
         }
     }
     entries
+}
+
+/// Windows' PowerShell writes UTF-16 into a file, with a byte order mark; all else is ASCII where it
+/// counts.
+fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    let Some(units) = bytes.strip_prefix(b"\xff\xfe") else {
+        return String::from_utf8_lossy(bytes);
+    };
+    let units = units
+        .chunks_exact(2)
+        .map(|pair| pair.iter().rev().fold(0, |unit, byte| unit << 8 | u16::from(*byte)));
+    let text = char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER));
+    Cow::Owned(text.collect())
 }
 
 /// An address with an optional zone, such as `fe80::1%en0`.

@@ -9,7 +9,7 @@ const COMPLETE: u32 = 0x2;
 const PERMANENT: u32 = 0x4;
 
 /// The rest of a line of a table after its address: `/proc/net/arp`, Linux's `arp -n` and `-e`,
-/// OpenBSD's `arp -an`, `ndp -an`, or Windows's `arp -a`.
+/// OpenBSD's `arp -an`, macOS's `arp -l`, `ndp -an`, `ip -brief neigh`, or Windows's `arp -a`.
 pub(super) fn parse_line(ip: IpAddr, rest: &str, above: Option<&str>) -> Option<Neighbour> {
     let mut words = rest.split_ascii_whitespace();
     let first = words.next()?;
@@ -24,9 +24,10 @@ pub(super) fn parse_line(ip: IpAddr, rest: &str, above: Option<&str>) -> Option<
         });
     }
     if is_placeholder(first) || parse_mac(first.as_bytes()).is_some() {
-        // OpenBSD has the interface next, Linux (for an incomplete entry) as well.
+        // OpenBSD has the interface next, Linux (for an incomplete entry) as well; macOS's `arp -l`
+        // has times before it.
         let entry = Neighbour::read(ip, parse_mac(first.as_bytes()), NeighbourState::Unknown);
-        return Some(match words.next() {
+        return Some(match words.find(|word| !is_time(word)) {
             Some(interface) => entry.with_interface(interface),
             None => entry,
         });
@@ -37,13 +38,26 @@ pub(super) fn parse_line(ip: IpAddr, rest: &str, above: Option<&str>) -> Option<
     if mac.is_none() && !is_placeholder(second) {
         return None;
     }
-    let (mut interface, mut permanent) = (None, false);
-    for (place, word) in words.enumerate() {
-        permanent |= place == 0 && word.contains('M');
-        interface = Some(word);
-    }
+    let flags = words.next();
+    let permanent = flags.is_some_and(|flags| flags.contains('M'));
     let state = if permanent { NeighbourState::Permanent } else { NeighbourState::Unknown };
-    Some(Neighbour::read(ip, mac, state).with_interface(interface?))
+    let interface = match flags {
+        Some(_) => words.last(),
+        // `ip -brief neigh` has the interface in the first column, and none after the MAC.
+        None => Some(first).filter(|word| *word != "ether"),
+    };
+    let entry = Neighbour::read(ip, mac, state);
+    Some(match interface {
+        Some(interface) => entry.with_interface(interface),
+        None => entry,
+    })
+}
+
+/// How long an entry still holds: `1m13s`, `expired`, `(none)`.
+fn is_time(word: &str) -> bool {
+    let is_duration = word.starts_with(|first: char| first.is_ascii_digit())
+        && word.bytes().all(|byte| byte.is_ascii_digit() || b"dhms".contains(&byte));
+    is_duration || matches!(word, "expired" | "(none)")
 }
 
 /// `0x1 0x2 52:54:00:12:34:56 * virbr0`, the hardware type taken off already.

@@ -35,7 +35,16 @@ fn one_line_of_every_arp() {
         ),
         ("? (192.0.2.7) auf 52:54:00:00:00:07 [ether] auf eth0", "192.0.2.7 7 eth0 unknown"),
         ("? (192.0.2.7) \u{e0} 52:54:00:00:00:07 [ether] sur eth0", "192.0.2.7 7 eth0 unknown"),
-        ("? (192.0.2.7) em <incompleto> em eth0", "192.0.2.7 - - incomplete"),
+        ("? (192.0.2.7) em <incompleto> em eth0", "192.0.2.7 - eth0 incomplete"),
+        ("? (192.0.2.7) auf 52:54:00:00:00:07 [ether] PERM auf eth0", "192.0.2.7 7 eth0 permanent"),
+        ("? (192.0.2.7) at 52:54:0:0:0:7 [ethernet] stored in bucket 5", "192.0.2.7 7 - unknown"),
+        ("192.0.2.7  52:54:0:0:0:7  1m13s  58s  bridge100  1", "192.0.2.7 7 bridge100 unknown"),
+        ("192.0.2.7  (incomplete)  (none)  (none)  en0", "192.0.2.7 - en0 incomplete"),
+        ("192.0.2.7  52:54:0:0:0:7  expired  expired  en0", "192.0.2.7 7 en0 unknown"),
+        ("192.0.2.7       eth0      52:54:00:00:00:07", "192.0.2.7 7 eth0 unknown"),
+        // Torn off after the MAC, and after the flags.
+        ("192.0.2.7       ether     52:54:00:00:00:07", "192.0.2.7 7 - unknown"),
+        ("192.0.2.7       ether     52:54:00:00:00:07   C", "192.0.2.7 7 - unknown"),
         ("? (192.0.2.7) at (incomplete) on en0 ifscope [ethernet]", "192.0.2.7 - en0 incomplete"),
         ("? (192.0.2.7) at (no entry) on en0", "192.0.2.7 - en0 incomplete"),
         ("? (192.0.2.7) at <from_interface> PERM PUP on eth0", "192.0.2.7 - eth0 incomplete"),
@@ -95,6 +104,43 @@ fn windows_in_many_languages_and_versions() {
     }
 }
 
+#[test]
+fn windows_in_utf_16() {
+    let table =
+        "\u{feff}\r\nInterface: 192.0.2.1 --- 0x7\r\n  192.0.2.7  52-54-00-00-00-07  dynamic\r\n";
+    let bytes: Vec<u8> = table.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for length in [bytes.len(), bytes.len() - 1] {
+        let entries = neighbour::parse(&bytes[..length]);
+        assert_eq!(entries.len(), 1);
+        assert_eq!(entries[0].mac(), parse_mac(b"52:54:00:00:00:07"));
+        assert_eq!(entries[0].interface(), Some("192.0.2.1"));
+    }
+}
+
+#[test]
+fn json_below_a_prompt_and_with_its_end_torn_off() {
+    let lists = r#"[{"dst":"192.0.2.7","dev":"eth0","lladdr":"52:54:00:00:00:07","state":["STALE"]}]
+[ {"dst":"192.0.2.8","dev":"eth0","state":["FAILED"]} ]"#;
+    let leases = r#"[
+  { "ip-address": "192.0.2.7", "mac-address": "52:54:00:00:00:07" },
+  { "ip-address": "192.0.2.8", "mac-address": "52:54:00:00:00:08" }
+]"#;
+    for prompt in ["", "$ sudo cat x\n", "[root@host ~]# cat x\n", "\n\n", "[1] 812\n"] {
+        for after in ["", "\n$ ", "\n[root@host ~]# \n"] {
+            let of = |json| format!("{prompt}{json}{after}");
+            assert_eq!(neighbour::parse(of(lists).as_bytes()).len(), 2, "{prompt}{after}");
+            assert_eq!(lease::parse(of(leases).as_bytes()).len(), 2, "{prompt}{after}");
+        }
+        // Without its last object's end, the list has one less.
+        let (lists, leases) = (&lists[..lists.len() - 4], &leases[..leases.len() - 4]);
+        assert_eq!(neighbour::parse(format!("{prompt}{lists}").as_bytes()).len(), 1);
+        assert_eq!(lease::parse(format!("{prompt}{leases}").as_bytes()).len(), 1);
+    }
+    assert_eq!(lease::parse(b"[\n\n]\n"), []);
+    // A time stamp does not begin a list.
+    assert_eq!(lease::parse(b"[ 12.3] x\n0 52:54:00:00:00:07 192.0.2.7 * *\n").len(), 1);
+}
+
 fn leases(file: &str) -> Vec<Lease> {
     lease::parse(file.as_bytes())
 }
@@ -117,6 +163,7 @@ lease 192.0.2.12
   client-hostname "two";
 }
 lease 192.0.2.13 { binding state free; hardware ethernet 52:54:0:0:0:d; ends 4 2024/01/11 12:00:00; }
+lease 192.0.2.17 { ends 4 2024/01/11 12:00:00; abandoned; client-hostname "gone"; }
 lease 192.0.2.14 {
   hardware ethernet 52:54:0:0:0:e;
   uid "\001torn
@@ -137,6 +184,7 @@ lease 192.0.2.16 { ends never"#;
             of(11, Some(11), false),
             of(12, Some(12), false),
             of(13, Some(13), true),
+            of(17, None, true),
             of(15, None, false),
         ]
     );

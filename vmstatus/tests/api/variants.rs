@@ -269,6 +269,15 @@ ci-info: |   1   |    ::/0     | fe80::9 |    eth2   |   UG  |
 }
 
 #[test]
+fn a_link_local_ipv4_address_says_less_than_a_global_ipv6_one() {
+    let link_local = row("eth1", "169.254.0.1", 1);
+    let global = "ci-info: | eth2 | True | 2001:db8::2/64 | . | global | 52:54:00:00:00:02 |\n";
+    assert_eq!(primary(format!("{HEAD}{link_local}{global}")), is("eth2", None, 2));
+    let alone = "ci-info: | eth2 | True | fe80::2/64 | . | link | 52:54:00:00:00:02 |\n";
+    assert_eq!(primary(format!("{HEAD}{alone}{link_local}")), is("eth1", None, 1));
+}
+
+#[test]
 fn prefixes_of_every_kind() {
     for prefix in [
         "",
