@@ -37,11 +37,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Kind {
-    /// Console logs: cloud-init's network tables of all versions, and `CirrOS`'s
+    #[command(about = "Console logs: network tables of cloud-init, all versions, and of CirrOS")]
     Console(Files),
     /// Neighbour tables: `arp`, `ip neigh`, /proc/net/arp
     Arp(Files),
-    /// Lease files: dnsmasq, libvirt, ISC dhcpd, macOS
+    /// Lease files: dnsmasq, libvirt (also what virsh prints), ISC dhcpd, macOS
     Leases(Files),
 }
 

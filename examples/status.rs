@@ -26,8 +26,9 @@ use ipnet::Ipv4Net;
 use rand::rngs::StdRng;
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::fs;
 use std::io::{self, ErrorKind, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -115,6 +116,8 @@ async fn open(arguments: &Arguments) -> Result<(Fleet, Option<Demo>), Box<dyn Er
             .map_err(|error| format!("{}: {error}", folder.display()))
     };
     Ok(if let Some(folder) = &arguments.folder {
+        warn_of_missing("--leases", arguments.leases.as_deref());
+        warn_of_missing("--neighbours", arguments.neighbours.as_deref());
         let fleet = fleet(folder)?
             .with_leases(arguments.leases.clone())
             .with_neighbours(arguments.neighbours.clone())
@@ -127,6 +130,15 @@ async fn open(arguments: &Arguments) -> Result<(Fleet, Option<Demo>), Box<dyn Er
             .with_subnets(vec![demo::SUBNET.parse()?]);
         (fleet, Some(demo))
     })
+}
+
+/// A file that is not there may come later, so it is no error; but its name may be mistyped.
+fn warn_of_missing(option: &str, file: Option<&Path>) {
+    if let Some(file) = file
+        && let Err(error) = fs::metadata(file)
+    {
+        eprintln!("warning: {option} {}: {error}", file.display());
+    }
 }
 
 /// Looks at every machine at the same time, so that it takes as long as the slowest of them.

@@ -133,6 +133,17 @@ fn changes_are_told_one_by_one() {
 }
 
 #[test]
+fn a_lease_file_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().to_str().expect("a name");
+    let output = status(&[place, "--once", "--leases", "/nowhere/leases"]);
+    assert!(output.status.success());
+    assert!(stderr(&output).contains("warning: --leases /nowhere/leases"), "{}", stderr(&output));
+    let output = status(&[place, "--once", "--leases", place]);
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
 fn nothing_in_a_folder_makes_it_stumble() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();

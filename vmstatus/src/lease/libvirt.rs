@@ -1,5 +1,6 @@
 use alloc::vec::Vec;
 
+use macaddr::MacAddr6;
 use serde_json::Value;
 
 use super::entry::{Expiry, Lease};
@@ -30,16 +31,22 @@ fn parse_object(object: &Value) -> Option<Lease> {
 /// domifaddr`: `vnet0 52:54:00:12:34:56 ipv4 192.168.122.54/24`.
 ///
 /// The time is in the host's zone, which the row does not tell, so the expiry stays unknown.
-pub(super) fn parse_line(line: &str) -> Option<Lease> {
-    let mut words =
-        line.split_ascii_whitespace().skip_while(|word| parse_mac(word.as_bytes()).is_none());
-    let mac = parse_mac(words.next()?.as_bytes())?;
-    if !matches!(words.next()?, "ipv4" | "ipv6") {
+///
+/// `domifaddr` writes `- -` for the interface and MAC of the row before; `above` is that MAC.
+pub(super) fn parse_line(line: &str, above: &mut Option<MacAddr6>) -> Option<Lease> {
+    let words = line.split_ascii_whitespace();
+    let family = words.clone().position(|word| matches!(word, "ipv4" | "ipv6"))?;
+    let hardware = words.clone().nth(family.checked_sub(1)?)?;
+    if hardware.split(':').count() == 6 {
+        // Unknown, if somebody has made it unreadable.
+        *above = parse_mac(hardware.as_bytes());
+    } else if hardware != "-" {
         return None;
     }
+    let mut words = words.skip(family.saturating_add(1));
     let mut lease = Lease::new(parse_ip(words.next()?)?);
     // Loopback, as the guest agent lists it, has a MAC of zeros.
-    lease.set_mac(Some(mac).filter(|mac| !mac.is_nil()));
+    lease.set_mac(above.filter(|mac| !mac.is_nil()));
     lease.set_hostname(words.next().and_then(known));
     lease.set_client_id(words.next().and_then(known));
     Some(lease)

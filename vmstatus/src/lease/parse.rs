@@ -29,8 +29,11 @@ pub fn parse(bytes: &[u8]) -> Vec<Lease> {
     } else if text.lines().any(|line| line.trim() == "{") {
         macos::parse(text)
     } else {
+        let mut above = None;
         text.lines()
-            .filter_map(|line| dnsmasq::parse_line(line).or_else(|| libvirt::parse_line(line)))
+            .filter_map(|line| {
+                dnsmasq::parse_line(line).or_else(|| libvirt::parse_line(line, &mut above))
+            })
             .collect()
     }
 }

@@ -232,9 +232,13 @@ fn libvirt_leases_with_and_without_names() {
  Name       MAC address          Protocol     Address
 -------------------------------------------------------
  lo         00:00:00:00:00:00    ipv4         127.0.0.1/8
- vnet0      52:54:00:00:00:09    ipv4         192.0.2.9/24
+ en0        52:54:0:0:0:9        ipv6         fe80::9/64
+ -          -                    ipv4         192.0.2.9/24
+ en1        xx:xx:xx:xx:xx:xx    ipv6         fe80::8/64
+ -          -                    ipv4         192.0.2.8/24
  N/A        N/A                  N/A          N/A
 ";
     let macs: Vec<_> = leases(table).iter().map(Lease::mac).collect();
-    assert_eq!(macs, [None, parse_mac(b"52:54:00:00:00:09")]);
+    let mac = parse_mac(b"52:54:00:00:00:09");
+    assert_eq!(macs, [None, mac, mac, None, None]);
 }
