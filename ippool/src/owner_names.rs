@@ -88,8 +88,9 @@ impl OwnerNames {
         self.names.get(&id).map(|name| &**name)
     }
 
-    /// Forgets a name, and returns it. Release first what its owner holds in any pool: nobody could
-    /// tell afterwards whose it is.
+    /// Forgets a name, and returns it. Release first what its owner holds in any pool, and let pools
+    /// with sticky owners [forget](crate::Pool::forget_owner) it: nobody could tell afterwards whose
+    /// it is.
     pub fn remove(&mut self, id: OwnerId) -> Option<String> {
         let name = self.names.remove(&id)?;
         self.ids.remove(&name);
@@ -115,14 +116,22 @@ impl OwnerNames {
         ids.into_iter().filter_map(|id| Some((id, self.name(id)?)))
     }
 
-    /// The names with the tokens they had, as [`OwnerNames::iter`] listed them.
+    /// The number that the next new name gets as its token, if it is not taken by then.
+    #[must_use]
+    pub const fn next(&self) -> u32 {
+        self.next
+    }
+
+    /// The names with the tokens they had, as [`OwnerNames::iter`] listed them, and
+    /// [`OwnerNames::next`], so that tokens of removed names are not given again soon.
     ///
     /// # Errors
     /// When a name or a token is listed twice.
     pub fn restore<'a>(
         list: impl IntoIterator<Item = (OwnerId, &'a str)>,
+        next: u32,
     ) -> Result<Self, OwnerNamesError> {
-        let mut all = Self::new();
+        let mut all = Self { next, ..Self::new() };
         for (id, name) in list {
             let name = Arc::<str>::from(name);
             let twice = all.ids.insert(Arc::clone(&name), id).is_some()
@@ -130,7 +139,6 @@ impl OwnerNames {
             if twice {
                 return Err(OwnerNamesError { id, name: String::from(&*name) });
             }
-            all.next = all.next.max(id.0.wrapping_add(1));
         }
         Ok(all)
     }
@@ -159,17 +167,24 @@ mod serial {
     use serde::de::{Deserialize, Deserializer, Error as _};
     use serde::ser::{Serialize, Serializer};
 
-    /// A list of tokens and names, ascending by token.
+    /// Tokens and names, ascending by token.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Plain<N> {
+        next: u32,
+        names: Vec<(OwnerId, N)>,
+    }
+
     impl Serialize for OwnerNames {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_seq(self.iter())
+            Plain { next: self.next, names: self.iter().collect() }.serialize(serializer)
         }
     }
 
     impl<'de> Deserialize<'de> for OwnerNames {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            let list = Vec::<(OwnerId, String)>::deserialize(deserializer)?;
-            Self::restore(list.iter().map(|(id, name)| (*id, name.as_str())))
+            let Plain { next, names } = Plain::<String>::deserialize(deserializer)?;
+            Self::restore(names.iter().map(|(id, name)| (*id, name.as_str())), next)
                 .map_err(D::Error::custom)
         }
     }

@@ -58,8 +58,8 @@ impl<I: Copy + Eq + Hash> Queue<I> {
         self.entries.push_back(Entry::new(time.max(last), index));
     }
 
-    /// Adds an entry in front of others, as where a clock was set back. Those that went ahead are
-    /// the last ones, so few have to make room.
+    /// Adds an entry in front of others, as where a clock was set back. All that have a later time
+    /// make room, so this takes time in proportion to what was released while the clock was ahead.
     #[cold]
     fn insert(&mut self, entry: Entry<I>) {
         // Which entries are dead is told by their order.

@@ -6,8 +6,7 @@ use super::ranks::Ranks;
 
 /// One contiguous bitmap with three summary levels, for up to 2^24 indexes.
 ///
-/// A summary bit is set when the word below it is full, so a search reads one word per level. The
-/// memory starts zeroed, which the allocator gives away without touching it.
+/// A summary bit is set when the word below it is full, so a search reads one word per level.
 #[derive(Clone, Debug)]
 pub(crate) struct Flat {
     /// At most 2^24.

@@ -45,8 +45,9 @@ impl Tree {
         self.leaves.len()
     }
 
-    /// Makes every spent index fresh.
+    /// Makes every spent index fresh, and remembers no more than at first.
     pub(super) fn forget(&mut self) {
+        self.memory = Memory::Frugal;
         self.leaves.retain(|_, leaf| {
             leaf.released &= leaf.taken;
             leaf.taken != 0

@@ -132,6 +132,14 @@ impl<I: Index, O: Owner> Owners<I, O> {
         owner.is_some_and(|owner| self.former_of(owner) == Some(index))
     }
 
+    /// Forgets what an owner released last.
+    pub(crate) fn forget_owner(&mut self, owner: O) {
+        if let Some(index) = self.former_of(owner) {
+            self.forget_former(index);
+            self.held.unset(index);
+        }
+    }
+
     /// Forgets who released what.
     pub(crate) fn forget_formers(&mut self) {
         if let Some(formers) = &mut self.formers {

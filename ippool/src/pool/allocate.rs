@@ -54,6 +54,24 @@ impl<S: Space, O: Owner> Pool<S, O> {
         }
     }
 
+    /// [`Pool::allocate_once`] with a condition on what is handed out, as in
+    /// [`Pool::allocate_where`]; what the owner holds already is not asked about.
+    ///
+    /// # Errors
+    /// When the owner holds none, and nothing is free or `usable` is true for none of what is.
+    pub fn allocate_once_where(
+        &mut self,
+        owner: O,
+        now: Duration,
+        usable: impl FnMut(S::Item) -> bool,
+    ) -> Result<Grant<S::Item>, AllocateError> {
+        self.expire(now);
+        match self.first_held_by(owner) {
+            Some(item) => Ok(Grant { item, how: How::AlreadyHeld }),
+            None => self.allocate_where(owner, now, usable),
+        }
+    }
+
     /// Hands out one item for which `usable` is true. Items are tried in the order of the policy,
     /// so every refusal costs one more step. Nothing else may be known about the refused ones;
     /// they stay free.

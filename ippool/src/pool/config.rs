@@ -70,8 +70,8 @@ pub struct Pool<S: Space, O: Owner = ()> {
 impl<S: Space, O: Owner> Pool<S, O> {
     /// An empty pool over a space, with the policy and the cooldown that suit it.
     ///
-    /// Memory: a quarter of a byte for every item of a space of up to 2^24 items, of which the
-    /// part that is not used stays untouched; nothing for a larger space, and then according to
+    /// Memory: a quarter of a byte for every item of a space of up to 2^24 items, 4 MiB for a /8;
+    /// nothing for a larger space, and then according to
     /// what is held: next to nothing for neighbours, about 50 bytes for an item on its own. What
     /// owners take besides is told at [`Owner`].
     ///
@@ -113,11 +113,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
     pub fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self.cursor = S::Index::ZERO;
-        self.idle.clear();
-        self.bits.forget();
-        if policy == Policy::LongestIdle {
-            self.bits.remember();
-        }
+        self.forget_spent();
         self.settle();
         self
     }
@@ -192,6 +188,15 @@ impl<S: Space, O: Owner> Pool<S, O> {
     #[inline]
     pub(super) const fn plain(&mut self) -> Option<&mut Flat> {
         if !Owners::<S::Index, O>::TRACKED && self.is_plain { self.bits.as_flat() } else { None }
+    }
+
+    /// Forgets which of the free items were held before.
+    pub(super) fn forget_spent(&mut self) {
+        self.idle.clear();
+        self.bits.forget();
+        if self.policy == Policy::LongestIdle {
+            self.bits.remember();
+        }
     }
 
     /// Finds out anew whether the pool is only a bitmap.

@@ -4,6 +4,7 @@ mod allocate;
 mod config;
 mod error;
 mod grant;
+mod moved;
 #[cfg(feature = "std")]
 mod parts;
 mod query;

@@ -8,6 +8,7 @@ use super::config::Pool;
 use super::grant::Grant;
 use crate::bits;
 use crate::owners::Owner;
+use crate::policy::Policy;
 use crate::queue::Queue;
 use crate::space::{Layout, Number as _, Space};
 
@@ -96,6 +97,14 @@ impl<S: Space, O: Owner> Pool<S, O> {
         whole
     }
 
+    /// A next-fit search goes on where it would in another pool of the same range.
+    pub(crate) fn with_cursor_of(mut self, other: &Self) -> Self {
+        if self.policy == Policy::NextFit && other.policy == Policy::NextFit {
+            self.cursor = other.cursor;
+        }
+        self
+    }
+
     /// Allocates what is free, or nothing. The pool has no sticky owners.
     #[inline]
     pub(crate) fn allocate_vacant(&mut self, owner: O, now: Duration) -> Option<Grant<S::Item>> {
@@ -134,13 +143,6 @@ impl<S: Space, O: Owner> Pool<S, O> {
             .with_policy(self.policy)
             .with_cooldown(self.cooldown)
             .with_pressure(self.pressure)
-    }
-
-    /// Makes an index cooling that was never touched.
-    fn cool(&mut self, index: S::Index, until: Duration) {
-        self.bits.hold(index);
-        self.bits.rest(index);
-        self.resting.push(until, index);
     }
 
     /// Makes an index idle that was never touched.

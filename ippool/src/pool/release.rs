@@ -93,6 +93,12 @@ impl<S: Space, O: Owner> Pool<S, O> {
         items
     }
 
+    /// Ends the claim that a sticky owner has on what it released last: for an owner that is gone
+    /// for good, and whose token may stand for somebody else one day.
+    pub fn forget_owner(&mut self, owner: O) {
+        self.owners.forget_owner(owner);
+    }
+
     /// Ends that an owner holds an index; false, and no change, if it does not.
     #[inline]
     fn disown(&mut self, index: S::Index, owner: O) -> bool {

@@ -85,8 +85,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
 
     /// Forgets what was held before and by whom; nothing is held or cooling.
     fn forget(&mut self) {
-        self.bits.forget();
-        self.idle.clear();
+        self.forget_spent();
         self.owners.forget_formers();
         self.cursor = S::Index::ZERO;
     }
@@ -144,9 +143,7 @@ impl<S: Space, O: Owner> Pool<S, O> {
                 return Err(RestoreError::OutOfOrder { index });
             }
             last = until;
-            self.bits.hold(narrow);
-            self.bits.rest(narrow);
-            self.resting.push(until, narrow);
+            self.cool(narrow, until);
         }
         Ok(())
     }
@@ -169,6 +166,13 @@ impl<S: Space, O: Owner> Pool<S, O> {
             }
         }
         Ok(())
+    }
+
+    /// Makes a free index cooling.
+    pub(super) fn cool(&mut self, index: S::Index, until: Duration) {
+        self.bits.hold(index);
+        self.bits.rest(index);
+        self.resting.push(until, index);
     }
 
     fn check_range(&self, index: u128) -> Result<S::Index, RestoreError> {

@@ -10,6 +10,7 @@ use super::sync::{MutexGuard, home};
 use crate::counts::Counts;
 use crate::owners::Owner;
 use crate::pool::{AllocateError, ExactError, Grant, Pool, ReleaseError, Released, State};
+use crate::snapshot::Snapshot;
 use crate::space::{Place, Space};
 
 /// A pool for several threads.
@@ -74,6 +75,8 @@ impl<S: Space, O: Owner> Shared<S, O> {
     ///   [`counts`](Self::counts) take all locks. [`with`](Self::with) and
     ///   [`into_inner`](Self::into_inner) put the parts together, which takes time in proportion to
     ///   what is held and cooling, and forgets which of the free items were held before.
+    /// - A part of up to 2^24 items takes a quarter of a byte for each of them, also where the whole
+    ///   pool is too large for that.
     /// - A pool with sticky owners stays in one part, and so does one of 64 items or fewer; a count
     ///   of more than 1,024 counts as that.
     ///
@@ -167,7 +170,11 @@ impl<S: Space, O: Owner> Shared<S, O> {
         now: Duration,
     ) -> Result<Released, ReleaseError<S::Item, O>> {
         let released = self.part_of(item).lock().release(item, owner, now)?;
-        self.notify(1);
+        self.notify(match released {
+            Released::Free => 1,
+            // All have to know when it becomes free: whoever alone knew might give up before.
+            Released::Cooling { .. } => usize::MAX,
+        });
         Ok(released)
     }
 
@@ -176,8 +183,9 @@ impl<S: Space, O: Owner> Shared<S, O> {
         let mut parts = self.lock_all();
         let released = parts.iter_mut().flat_map(|part| part.release_all(owner, now));
         let items: Vec<S::Item> = released.collect();
+        let cools = parts.iter().any(|part| !part.cooldown().is_zero());
         drop(parts);
-        self.notify(items.len());
+        self.notify(if cools { usize::MAX } else { items.len() });
         items
     }
 
@@ -190,12 +198,28 @@ impl<S: Space, O: Owner> Shared<S, O> {
     /// See [`Pool::counts`].
     #[must_use]
     pub fn counts(&self) -> Counts {
+        if self.others.is_empty() {
+            return self.first.lock().counts();
+        }
         self.counts_of(&self.lock_all())
     }
 
+    /// See [`Pool::snapshot`].
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<O> {
+        let first = self.first.lock();
+        if self.others.is_empty() {
+            return first.snapshot();
+        }
+        let others: Vec<_> = self.others.iter().map(Stripe::lock).collect();
+        Pool::join(&first, others.iter().map(|part| &**part)).snapshot()
+    }
+
     /// Does anything else with the pool, as one step for all other threads. It must not use this
-    /// front, which would wait for itself. A pool of another range that is put in its place is
-    /// dropped.
+    /// front, which would wait for itself. Wakes all who wait for an item.
+    ///
+    /// Another pool can be put in its place. With stripes it has to be of the same range, or it is
+    /// dropped, and its owners do not become sticky.
     ///
     /// ```
     /// # use core::num::NonZero;
@@ -209,11 +233,11 @@ impl<S: Space, O: Owner> Shared<S, O> {
     /// # Ok::<(), ippool::AllocateError>(())
     /// ```
     pub fn with<R>(&self, work: impl FnOnce(&mut Pool<S, O>) -> R) -> R {
+        // What the work has done stays, and is told, even if it panics.
+        let _told = Told(self);
         let first = self.first.lock();
         let others = self.others.iter().map(Stripe::lock).collect();
-        let result = Whole::new(first, others, self.len, &self.space).with(work);
-        self.notify(usize::MAX);
-        result
+        Whole::new(first, others, self.len, &self.space).with(work)
     }
 
     /// The pool.
@@ -323,4 +347,13 @@ impl<S: Space, O: Owner> Shared<S, O> {
     #[cfg(not(feature = "notify"))]
     #[expect(clippy::unused_self, reason = "nobody waits without the feature")]
     const fn notify(&self, _count: usize) {}
+}
+
+/// Wakes all who wait, at the end.
+struct Told<'a, S: Space, O: Owner>(&'a Shared<S, O>);
+
+impl<S: Space, O: Owner> Drop for Told<'_, S, O> {
+    fn drop(&mut self) {
+        self.0.notify(usize::MAX);
+    }
 }

@@ -26,8 +26,8 @@ impl<S: Space, O: Owner> Stripe<S, O> {
         Self(Mutex::new(part))
     }
 
-    /// A pool calls foreign code only between its own changes, so that a panic in it leaves the
-    /// pool whole.
+    /// A panic leaves the pool whole: it calls foreign code between its own changes. (An owner whose
+    /// hash panics can leave an item held.)
     #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, Pool<S, O>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -88,10 +88,10 @@ impl<S: Space, O: Owner> Drop for Joined<'_, S, O> {
         }
         let mut parts = self.pool.split(*len).into_iter();
         if let Some(part) = parts.next() {
-            **first = part;
+            **first = part.with_cursor_of(first);
         }
         for (old, new) in others.iter_mut().zip(parts) {
-            **old = new;
+            **old = new.with_cursor_of(old);
         }
     }
 }

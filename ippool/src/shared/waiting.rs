@@ -31,8 +31,8 @@ impl fmt::Debug for Releases {
 
 /// Waiting for an item (feature `notify`).
 impl<S: Space, O: Owner> Shared<S, O> {
-    /// Allocates, and while nothing is free waits for a release or the end of a cooldown, for at
-    /// most `timeout`. `clock` tells the time since the Unix epoch. Who waited longest is woken
+    /// Allocates, and while nothing is free blocks the thread until a release or the end of a
+    /// cooldown, for at most `timeout`. `clock` tells the time since the Unix epoch. Who waited longest is woken
     /// first, and is not protected from somebody who comes just then.
     ///
     /// # Errors
@@ -62,8 +62,9 @@ impl<S: Space, O: Owner> Shared<S, O> {
     }
 
     /// Allocates, and while nothing is free waits for a release or the end of a cooldown. `clock`
-    /// tells the time since the Unix epoch, and `sleep` waits for so long, such as the timer of the
-    /// runtime does. Dropping the future ends the waiting, and nothing is lost by that.
+    /// tells the time since the Unix epoch, and `sleep` is the timer of the runtime, such as
+    /// `tokio::time::sleep`. Dropping the future ends the waiting, as a timeout around it does, and
+    /// nothing is lost by that.
     ///
     /// ```
     /// # use core::time::Duration;

@@ -79,7 +79,7 @@ pub enum RestoreError {
     /// The range or the reservations of the space have changed.
     #[error(
         "the snapshot is of a space with another range or other reservations: \
-         use that space, or rebuild from the snapshot's held items"
+         use that space, or `restore_moved`"
     )]
     OtherSpace,
     /// The encoded words are not valid.

@@ -56,7 +56,8 @@ pub trait Space {
     /// The ordinal of an item; `None` or an ordinal outside the layout if it is not of this space.
     fn ordinal(&self, item: Self::Item) -> Option<u128>;
 
-    /// The item with this ordinal, which lies within the layout.
+    /// The item with this ordinal, which lies within the layout; for
+    /// [`Pool::restore_moved`](crate::Pool::restore_moved), within that of the snapshot.
     fn item(&self, ordinal: u128) -> Self::Item;
 }
 

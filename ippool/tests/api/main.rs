@@ -10,6 +10,7 @@ mod hostile;
 mod large;
 mod laws;
 mod model;
+mod moved;
 #[cfg(feature = "serde")]
 mod owner_names;
 mod owners;

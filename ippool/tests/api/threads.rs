@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use ippool::{
-    AddressPool, Addresses, AllocateError, ExactError, How, IndexPool, Integers, Policy, Pressure,
-    Reason, ReleaseError, Shared, State,
+    AddressPool, Addresses, AllocateError, ExactError, How, IndexPool, Integers, Policy, PortPool,
+    Ports, Pressure, Reason, ReleaseError, Shared, State,
 };
 
 const NOW: Duration = Duration::ZERO;
@@ -226,6 +226,30 @@ fn work_on_the_whole_pool_may_fail() {
     assert_eq!((shared.counts().capacity, shared.state(777)), (1000, State::Held(3)));
 }
 
+/// Next fit goes on where it was in each part, whatever is done with the whole in between.
+#[test]
+fn a_look_at_the_whole_pool_keeps_the_place_of_next_fit() {
+    let shared = striped(index_pool(1023), 2);
+    shared.with(|pool| pool.allocate_run(9, NonZero::new(512).unwrap(), NOW).unwrap());
+    let first = shared.allocate(1, NOW).unwrap().item;
+    shared.release(first, 1, NOW).unwrap();
+    shared.with(|pool| assert_eq!(pool.counts().held, 512));
+    assert_eq!(shared.snapshot().usable, [(0, 1023)]);
+    assert_eq!(shared.allocate(2, NOW).unwrap().item, first + 1);
+}
+
+/// With one lock, a pool of another range can take the place of the first.
+#[test]
+fn another_pool_in_its_place_is_all_there_is() {
+    let ports = Ports::new(1..=10).unwrap().with_excluded(1..=5).unwrap();
+    let shared = Shared::new(PortPool::<u8>::new(ports));
+    shared.with(|pool| *pool = PortPool::new(Ports::new(100..=101).unwrap()));
+    let counts = shared.counts();
+    assert_eq!((counts.capacity, counts.reserved), (2, 0));
+    assert_eq!(shared.allocate(1, NOW).unwrap().item, 100);
+    assert_eq!((shared.state(100), shared.state(7)), (State::Held(1), State::OutOfRange));
+}
+
 #[cfg(feature = "notify")]
 mod waiting {
     use super::*;
@@ -311,6 +335,47 @@ mod waiting {
             panic!("the item is free");
         };
         assert_eq!(grant.item, 0);
+    }
+
+    /// Whoever waits learns when an item will have cooled, and not only the first, who may give up.
+    #[test]
+    fn everybody_learns_when_an_item_is_free() {
+        let pool = index_pool(0).with_cooldown(Duration::from_secs(5));
+        let one: fn(&Shared<Integers, u8>) = |front| drop(front.release(0, 1, NOW));
+        let all: fn(&Shared<Integers, u8>) = |front| drop(front.release_all(1, NOW));
+        for release in [one, all] {
+            let shared = striped(pool.clone(), 1);
+            let _held = shared.allocate(1, NOW).unwrap();
+            let woken = [Arc::new(Woken::default()), Arc::new(Woken::default())];
+            let wakers = woken.clone().map(Waker::from);
+            let never = async |_: Duration| core::future::pending().await;
+            let mut first = Box::pin(shared.allocate_when_free(2, || NOW, never));
+            let mut second = Box::pin(shared.allocate_when_free(3, || NOW, never));
+            assert!(first.as_mut().poll(&mut Context::from_waker(&wakers[0])).is_pending());
+            assert!(second.as_mut().poll(&mut Context::from_waker(&wakers[1])).is_pending());
+            release(&shared);
+            assert_eq!(woken.map(|woken| woken.0.load(Ordering::SeqCst)), [1, 1]);
+        }
+    }
+
+    /// What was released before the work panicked is told.
+    #[test]
+    fn work_that_panics_wakes_those_who_wait() {
+        let shared = striped(index_pool(0), 1);
+        let _held = shared.allocate(1, NOW).unwrap();
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let never = async |_: Duration| core::future::pending().await;
+        let mut waiter = Box::pin(shared.allocate_when_free(2, || NOW, never));
+        assert!(waiter.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let work = AssertUnwindSafe(|| {
+            shared.with(|pool| {
+                pool.release(0, 1, NOW).unwrap();
+                panic!("after a release");
+            });
+        });
+        assert!(catch_unwind(work).is_err());
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
     }
 
     /// A waiter that gives up passes on what woke it.
