@@ -135,8 +135,9 @@ impl<S: Space, O: Owner> Pool<S, O> {
     }
 
     /// Gives an owner that comes back the item it released last, cooling or free, whatever the
-    /// policy, unless somebody else held it since. Costs about 10 bytes for each such owner; has
-    /// no effect in a pool without owners.
+    /// policy, unless somebody else held it since. Costs about 10 bytes for each such owner, 100 in
+    /// a space of more than 2^24 items, until [`Pool::forget_owner`]; has no effect in a pool
+    /// without owners.
     #[must_use]
     pub fn with_sticky_owners(mut self) -> Self {
         self.owners.remember_former();
