@@ -11,59 +11,62 @@ use crate::space::Index;
 /// The two planes over `0..capacity`. Indexes at or beyond the capacity must not be passed in.
 #[derive(Clone, Debug)]
 pub(crate) struct Bits<I> {
-    /// Empty if there is a tree. It is not in an enum, as asking which it is would be a tenth of
-    /// an allocation.
-    flat: Flat,
-    /// What a space has that is too large for one bitmap.
-    tree: Option<Box<Tree>>,
+    form: Form,
     _index: PhantomData<I>,
+}
+
+#[derive(Clone, Debug)]
+enum Form {
+    Flat(Flat),
+    /// For a space too large for one bitmap.
+    Tree(Box<Tree>),
 }
 
 impl<I: Index> Bits<I> {
     pub(crate) fn new(capacity: u128) -> Self {
-        let (flat, tree) = match u32::try_from(capacity) {
-            Ok(small) if small <= Flat::MAX => (Flat::new(small), None),
-            _ => (Flat::new(0), Some(Box::new(Tree::new(capacity)))),
+        let form = match u32::try_from(capacity) {
+            Ok(small) if small <= Flat::MAX => Form::Flat(Flat::new(small)),
+            _ => Form::Tree(Box::new(Tree::new(capacity))),
         };
-        Self { flat, tree, _index: PhantomData }
+        Self { form, _index: PhantomData }
     }
 
     /// Keeps [`State::Spent`] apart from [`State::Fresh`] for ever. A large space otherwise
     /// forgets the difference where 64 neighbours are free.
     pub(crate) const fn remember(&mut self) {
-        if let Some(tree) = &mut self.tree {
+        if let Form::Tree(tree) = &mut self.form {
             tree.remember();
         }
     }
 
     /// Makes every [`State::Spent`] index [`State::Fresh`].
     pub(crate) fn forget(&mut self) {
-        match &mut self.tree {
-            None => self.flat.forget(),
-            Some(tree) => tree.forget(),
+        match &mut self.form {
+            Form::Flat(flat) => flat.forget(),
+            Form::Tree(tree) => tree.forget(),
         }
     }
 
     pub(crate) fn capacity(&self) -> u128 {
-        match &self.tree {
-            None => self.flat.capacity().into(),
-            Some(tree) => tree.capacity(),
+        match &self.form {
+            Form::Flat(flat) => flat.capacity().into(),
+            Form::Tree(tree) => tree.capacity(),
         }
     }
 
     /// How many are held or cooling.
     pub(crate) fn taken(&self) -> u128 {
-        match &self.tree {
-            None => self.flat.taken().into(),
-            Some(tree) => tree.taken(),
+        match &self.form {
+            Form::Flat(flat) => flat.taken().into(),
+            Form::Tree(tree) => tree.taken(),
         }
     }
 
     #[inline]
     pub(crate) const fn is_full(&self) -> bool {
-        match &self.tree {
-            None => self.flat.is_full(),
-            Some(tree) => tree.taken() == tree.capacity(),
+        match &self.form {
+            Form::Flat(flat) => flat.is_full(),
+            Form::Tree(tree) => tree.taken() == tree.capacity(),
         }
     }
 
@@ -73,85 +76,85 @@ impl<I: Index> Bits<I> {
 
     #[inline]
     pub(crate) fn state(&self, index: I) -> State {
-        match &self.tree {
-            None => self.flat.state(small(index)),
-            Some(tree) => tree.state(index.into()),
+        match &self.form {
+            Form::Flat(flat) => flat.state(small(index)),
+            Form::Tree(tree) => tree.state(index.into()),
         }
     }
 
     /// The one bitmap, unless the space is too large for one.
     #[inline]
     pub(crate) const fn as_flat(&mut self) -> Option<&mut Flat> {
-        match &mut self.tree {
-            None => Some(&mut self.flat),
-            Some(_) => None,
+        match &mut self.form {
+            Form::Flat(flat) => Some(flat),
+            Form::Tree(_) => None,
         }
     }
 
     /// Makes `index` held, whatever it was.
     #[inline]
     pub(crate) fn hold(&mut self, index: I) {
-        match &mut self.tree {
-            None => self.flat.hold(small(index)),
-            Some(tree) => tree.hold(index.into()),
+        match &mut self.form {
+            Form::Flat(flat) => flat.hold(small(index)),
+            Form::Tree(tree) => tree.hold(index.into()),
         }
     }
 
     /// Makes all indexes of `count` words held, from word `number` on, none of which was ever
     /// touched.
     pub(crate) fn hold_words(&mut self, number: u128, count: u128) {
-        match &mut self.tree {
-            None => {
+        match &mut self.form {
+            Form::Flat(flat) => {
                 let first = number << 6;
                 let last = first.saturating_add(count << 6);
-                (first..last).for_each(|index| self.flat.hold(small(I::narrow(index))));
+                (first..last).for_each(|index| flat.hold(small(I::narrow(index))));
             }
-            Some(tree) => tree.hold_words(number, count),
+            Form::Tree(tree) => tree.hold_words(number, count),
         }
     }
 
     /// Makes a held `index` cooling.
     #[inline]
     pub(crate) fn rest(&mut self, index: I) {
-        match &mut self.tree {
-            None => self.flat.rest(small(index)),
-            Some(tree) => tree.rest(index.into()),
+        match &mut self.form {
+            Form::Flat(flat) => flat.rest(small(index)),
+            Form::Tree(tree) => tree.rest(index.into()),
         }
     }
 
     /// Makes a held or cooling `index` free.
     #[inline]
     pub(crate) fn vacate(&mut self, index: I) {
-        match &mut self.tree {
-            None => self.flat.vacate(small(index)),
-            Some(tree) => tree.vacate(index.into()),
+        match &mut self.form {
+            Form::Flat(flat) => flat.vacate(small(index)),
+            Form::Tree(tree) => tree.vacate(index.into()),
         }
     }
 
     /// The lowest free index.
     #[inline]
     pub(crate) fn first_free(&self) -> Option<I> {
-        match &self.tree {
-            None => self.flat.first_free().map(wide),
-            Some(tree) => tree.next_free(0).map(I::narrow),
+        match &self.form {
+            Form::Flat(flat) => flat.first_free().map(wide),
+            Form::Tree(tree) => tree.next_free(0).map(I::narrow),
         }
     }
 
     /// The lowest free index that is not below `start`, which may be the capacity.
     #[inline]
     pub(crate) fn next_free(&self, start: I) -> Option<I> {
-        match &self.tree {
-            None => self.flat.next_free(small(start)).map(wide),
-            Some(tree) => tree.next_free(start.into()).map(I::narrow),
+        match &self.form {
+            Form::Flat(flat) => flat.next_free(small(start)).map(wide),
+            Form::Tree(tree) => tree.next_free(start.into()).map(I::narrow),
         }
     }
 
     /// Makes the lowest free index held, and returns it.
     #[inline]
     pub(crate) fn take_first(&mut self) -> Option<I> {
-        match &mut self.tree {
-            None => self.flat.take_first().map(wide),
-            Some(tree) => {
+        match &mut self.form {
+            Form::Flat(flat) => flat.take_first().map(wide),
+            Form::Tree(tree) => {
                 let index = tree.next_free(0)?;
                 tree.hold(index);
                 Some(I::narrow(index))
@@ -162,9 +165,9 @@ impl<I: Index> Bits<I> {
     /// Makes the next free index held, from `start` on and then from the lowest, and returns it.
     #[inline]
     pub(crate) fn take_from(&mut self, start: I) -> Option<I> {
-        match &mut self.tree {
-            None => self.flat.take_from(small(start)).map(wide),
-            Some(tree) => {
+        match &mut self.form {
+            Form::Flat(flat) => flat.take_from(small(start)).map(wide),
+            Form::Tree(tree) => {
                 let index = tree.next_free(start.into()).or_else(|| tree.next_free(0))?;
                 tree.hold(index);
                 Some(I::narrow(index))
@@ -175,9 +178,9 @@ impl<I: Index> Bits<I> {
     /// The free index that has `rank` free ones below it. In a large space this walks over every
     /// stored word below it.
     pub(crate) fn nth_free(&mut self, rank: u128) -> Option<I> {
-        match &mut self.tree {
-            None => self.flat.nth_free(u32::try_from(rank).ok()?).map(wide),
-            Some(tree) => tree.nth_free(rank).map(I::narrow),
+        match &mut self.form {
+            Form::Flat(flat) => flat.nth_free(u32::try_from(rank).ok()?).map(wide),
+            Form::Tree(tree) => tree.nth_free(rank).map(I::narrow),
         }
     }
 
@@ -192,9 +195,9 @@ impl<I: Index> Bits<I> {
             if last > end {
                 return None;
             }
-            let taken = match &self.tree {
-                None => self.flat.next_taken(small(first)).into(),
-                Some(tree) => tree.next_taken(first.into()),
+            let taken = match &self.form {
+                Form::Flat(flat) => flat.next_taken(small(first)).into(),
+                Form::Tree(tree) => tree.next_taken(first.into()),
             };
             if taken >= last {
                 return Some(first);
@@ -212,10 +215,10 @@ impl<I: Index> Bits<I> {
         if vacant == 0 {
             return None;
         }
-        let draws = match &self.tree {
-            None if vacant >= self.capacity() >> 1 => 8,
-            None => 0,
-            Some(_) => 64,
+        let draws = match &self.form {
+            Form::Flat(_) if vacant >= self.capacity() >> 1 => 8,
+            Form::Flat(_) => 0,
+            Form::Tree(_) => 64,
         };
         for _ in 0..draws {
             let index = I::narrow(below(self.capacity(), rng));
@@ -229,12 +232,12 @@ impl<I: Index> Bits<I> {
     /// The first word of 64 indexes, from word `number` on, with anything held in it: its number,
     /// its bits, and how many words in a row are the same.
     pub(crate) fn next_held(&self, number: u128) -> Option<(u128, u64, u128)> {
-        match &self.tree {
-            None => {
-                let (number, held) = self.flat.next_held(u32::try_from(number).ok()?)?;
+        match &self.form {
+            Form::Flat(flat) => {
+                let (number, held) = flat.next_held(u32::try_from(number).ok()?)?;
                 Some((number.into(), held, 1))
             }
-            Some(tree) => tree.next_held(number),
+            Form::Tree(tree) => tree.next_held(number),
         }
     }
 
@@ -305,8 +308,8 @@ mod tests {
             tree.remember();
             Self {
                 plain: vec![State::Fresh; capacity as usize],
-                forms: [(Flat::new(capacity), None), (Flat::new(0), Some(Box::new(tree)))]
-                    .map(|(flat, tree)| Bits { flat, tree, _index: PhantomData }),
+                forms: [Form::Flat(Flat::new(capacity)), Form::Tree(Box::new(tree))]
+                    .map(|form| Bits { form, _index: PhantomData }),
             }
         }
 
@@ -401,12 +404,12 @@ mod tests {
         let mut bits = Bits::<u128>::new(1 << 64);
         (0..64 * 1000).for_each(|index| bits.hold(index));
         bits.vacate(64 * 500 + 7);
-        let Some(tree) = &bits.tree else { panic!("2^64 indexes in one bitmap") };
+        let Form::Tree(tree) = &bits.form else { panic!("2^64 indexes in one bitmap") };
         assert_eq!(tree.stored(), 1);
         assert_eq!(bits.next_held(0), Some((0, u64::MAX, 500)));
         assert_eq!(bits.next_held(500), Some((500, !bit(7), 1)));
         (0..64 * 1000).filter(|index| *index != 64 * 500 + 7).for_each(|index| bits.vacate(index));
-        let Some(tree) = &bits.tree else { panic!("2^64 indexes in one bitmap") };
+        let Form::Tree(tree) = &bits.form else { panic!("2^64 indexes in one bitmap") };
         assert_eq!((tree.stored(), tree.taken()), (0, 0));
     }
 }

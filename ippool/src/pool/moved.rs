@@ -5,6 +5,7 @@ use super::config::Pool;
 use super::rebuild::Rebuild;
 use crate::bits;
 use crate::owners::Owner;
+use crate::policy::Policy;
 use crate::snapshot::{RestoreError, Snapshot};
 use crate::space::{Number as _, Place, Space};
 
@@ -63,9 +64,12 @@ impl<S: Space, O: Owner> Pool<S, O> {
                 continue;
             };
             let index = S::Index::narrow(index);
-            if matches!(self.bits.state(index), bits::State::Fresh) {
-                self.cool(index, until);
+            match self.bits.state(index) {
+                bits::State::Held | bits::State::Cooling => continue,
+                bits::State::Spent if self.policy == Policy::LongestIdle => self.idle.remove(index),
+                bits::State::Spent | bits::State::Fresh => {}
             }
+            self.cool(index, until);
         }
         self.settle();
         Ok(report)

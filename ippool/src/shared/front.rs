@@ -229,7 +229,7 @@ impl<S: Space, O: Owner> Shared<S, O> {
     /// let four = NonZero::new(4).unwrap();
     /// let range = pool.with(|pool| pool.allocate_run(7, four, Duration::ZERO))?;
     /// assert_eq!(range, 22001..=22004);
-    /// assert_eq!(pool.with(|pool| pool.snapshot()).owners.len(), 4);
+    /// assert_eq!(pool.counts().held, 4);
     /// # Ok::<(), ippool::AllocateError>(())
     /// ```
     pub fn with<R>(&self, work: impl FnOnce(&mut Pool<S, O>) -> R) -> R {

@@ -4,7 +4,8 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use ippool::{
-    AddressPool, Addresses, IndexPool, Integers, PortPool, Ports, RestoreError, Snapshot, State,
+    AddressPool, Addresses, IndexPool, Integers, Policy, PortPool, Ports, RestoreError, Snapshot,
+    State,
 };
 
 const NOW: Duration = Duration::from_secs(1_700_000_000);
@@ -48,6 +49,22 @@ fn a_pool_in_use_takes_nothing_from_anybody() {
     wide.allocate_exact(item, 9, NOW).unwrap();
     assert!(wide.restore_moved(&old.snapshot(), NOW).unwrap().adopted.is_empty());
     assert_eq!((wide.owner(item), wide.counts().cooling), (Some(9), 0));
+}
+
+/// What this pool has freed since cools all the same, as somebody may still have it from before.
+#[test]
+fn what_was_held_here_before_cools_as_well() {
+    for policy in [Policy::NextFit, Policy::LongestIdle] {
+        let mut old = pool("172.16.0.0/16");
+        let item = old.allocate(1, NOW).unwrap().item;
+        old.release(item, 1, NOW).unwrap();
+        let mut wide = pool("172.16.0.0/12").with_policy(policy).with_cooldown(Duration::ZERO);
+        wide.allocate_exact(item, 9, NOW).unwrap();
+        wide.release(item, 9, NOW).unwrap();
+        assert!(wide.restore_moved(&old.snapshot(), NOW).unwrap().adopted.is_empty());
+        assert_eq!((wide.state(item), wide.counts().cooling), (State::Cooling, 1));
+        assert_ne!(wide.allocate(2, NOW).unwrap().item, item);
+    }
 }
 
 type Change = fn(&mut Snapshot<u8>);
